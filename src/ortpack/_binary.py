@@ -1,0 +1,112 @@
+"""What a native library is, told from its header.
+
+dlopen's own messages are poor, and mapping a truncated file can kill the process with SIGBUS. So the loader looks
+at the header first; a few hundred bytes are read and nothing is executed.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# e_machine of ELF (System V ABI supplements), Machine of PE (Microsoft PE format), cputype of Mach-O (<mach/machine.h>)
+_ELF_MACHINES = {3: "i686", 22: "s390x", 40: "armv7l", 21: "ppc64le", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
+_PE_MACHINES = {0x14C: "x86", 0x8664: "amd64", 0xAA64: "arm64"}
+_MACHO_CPUS = {0x01000007: "x86_64", 0x0100000C: "arm64"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinaryFacts:
+    """Format, operating system and architecture of a library, in the words of `runtime.json`."""
+
+    format: str  # "ELF", "PE" or "Mach-O"
+    os: str  # "linux", "windows" or "macos"
+    arches: tuple[str, ...]  # several for a universal Mach-O file
+
+
+class NotALibraryError(ValueError):
+    """The file is no complete native library; the message says what it is instead."""
+
+
+def identify(path: Path) -> BinaryFacts:
+    """Read the header of the library at `path`.
+
+    Raises:
+        NotALibraryError: for an empty, foreign or truncated file.
+        OSError: when the file can't be read.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(4096)
+        if not head:
+            raise NotALibraryError("the file is empty")
+        if head.startswith(b"\x7fELF"):
+            return _elf(head, size)
+        if head.startswith(b"MZ"):
+            return _pe(head, size)
+        if head[:4] in (b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"):
+            return _macho(head, size)
+    raise NotALibraryError(f"it is no native library (it starts with {head[:4].hex(' ')})")
+
+
+def _unpack(layout: str, head: bytes, offset: int) -> tuple[int, ...]:
+    try:
+        return struct.unpack_from(layout, head, offset)
+    except struct.error as error:
+        raise NotALibraryError("the file is truncated inside its header") from error
+
+
+def _elf(head: bytes, size: int) -> BinaryFacts:
+    wide, order = _unpack("2B", head, 4)
+    end = "<" if order == 1 else ">"
+    (machine,) = _unpack(end + "H", head, 18)
+    program_offset, section_offset = _unpack(end + ("QQ" if wide == 2 else "II"), head, 32 if wide == 2 else 28)
+    entry, count, section_entry, section_count = _unpack(end + "4H", head, 54 if wide == 2 else 42)
+    needed = section_offset + section_entry * section_count
+    for index in range(count):
+        header = program_offset + index * entry
+        if wide == 2:
+            offset, _, _, length = _unpack(end + "4Q", head, header + 8)
+        else:
+            offset, _, _, length = _unpack(end + "4I", head, header + 4)
+        needed = max(needed, offset + length)
+    if size < needed:
+        raise NotALibraryError(f"the file is truncated: {size:,} bytes of {needed:,}")
+    name = _ELF_MACHINES.get(machine, f"ELF machine {machine}")
+    return BinaryFacts(format="ELF", os="linux", arches=(name,))
+
+
+def _pe(head: bytes, size: int) -> BinaryFacts:
+    (start,) = _unpack("<I", head, 60)
+    if head[start : start + 4] != b"PE\0\0":
+        raise NotALibraryError("it is a DOS program, or truncated")
+    machine, sections = _unpack("<2H", head, start + 4)
+    (optional_size,) = _unpack("<H", head, start + 20)
+    needed = 0
+    for index in range(sections):
+        length, offset = _unpack("<2I", head, start + 24 + optional_size + index * 40 + 16)
+        needed = max(needed, offset + length)
+    if size < needed:
+        raise NotALibraryError(f"the file is truncated: {size:,} bytes of {needed:,}")
+    return BinaryFacts(format="PE", os="windows", arches=(_PE_MACHINES.get(machine, f"PE machine {machine:#x}"),))
+
+
+def _macho(head: bytes, size: int) -> BinaryFacts:
+    def name(cpu: int) -> str:
+        return _MACHO_CPUS.get(cpu, f"Mach-O CPU {cpu:#x}")
+
+    if head[:4] == b"\xcf\xfa\xed\xfe":
+        (cpu,) = _unpack("<I", head, 4)
+        return BinaryFacts(format="Mach-O", os="macos", arches=(name(cpu),))
+    (count,) = _unpack(">I", head, 4)
+    arches = []
+    for index in range(min(count, 16)):
+        cpu, _, offset, length, _ = _unpack(">5I", head, 8 + index * 20)
+        if size < offset + length:
+            raise NotALibraryError(f"the file is truncated: {size:,} bytes of {offset + length:,}")
+        arches.append(name(cpu))
+    return BinaryFacts(format="Mach-O", os="macos", arches=tuple(arches))

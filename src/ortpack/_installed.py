@@ -1,0 +1,206 @@
+"""The runtimes that are installed: found, read and checked, but not loaded.
+
+A runtime is a folder `ortpack_runtimes/<name>/` with a `runtime.json` (docs/runtime-json.md). Only folders of
+installed packages are searched: never the working directory, never what `sys.path` or a library path variable adds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import site
+import sysconfig
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from ortpack.errors import RuntimeManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+SCHEMA = 1  # of runtime.json; a newer one is refused
+FOLDER = "ortpack_runtimes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """A runtime as its `runtime.json` describes it."""
+
+    name: str
+    variant: str
+    target: str
+    ort_version: str
+    api_version: int  # of ORT's C API, as the library has it
+    linkage: str
+    path: Path  # the folder
+    library: Path  # absolute
+    providers: tuple[str, ...]
+    devices: Mapping[str, tuple[str, ...]]  # device name -> its providers, in order; the first device is the default
+    priority: int  # automatic mode takes the highest
+    model_formats: tuple[str, ...]
+    reduced: bool  # holds some operators only, so it is never taken automatically
+    platform: Mapping[str, str]
+    files: Mapping[str, Mapping[str, Any]] = field(repr=False)  # name -> {"sha256": hex, "size": bytes}
+    requires: tuple[Mapping[str, str], ...] = field(repr=False)
+    provenance: Mapping[str, Any] = field(repr=False)
+
+    def damage(self, *, hashes: bool = False) -> list[str]:
+        """What is wrong with the files on disk: missing or of another size and, with `hashes`, of other bytes."""
+        found = []
+        for name, expected in self.files.items():
+            file = self.path / name
+            try:
+                size = file.stat().st_size
+            except OSError:
+                found.append(f"{name} is missing")
+                continue
+            if size != expected["size"]:
+                found.append(f"{name} has {size:,} bytes instead of {expected['size']:,}")
+            elif hashes and _sha256(file) != expected["sha256"]:
+                found.append(f"{name} has other bytes than were installed (SHA-256 differs)")
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokenRuntime:
+    """A runtime's folder whose `runtime.json` can't be used."""
+
+    name: str
+    path: Path
+    reason: str
+
+
+def search_folders() -> tuple[Path, ...]:
+    """Where runtimes are looked for, in order: beside this package, then the interpreter's site-packages."""
+    folders = [Path(__file__).parent.parent]
+    folders += [Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")]
+    folders += [Path(folder) for folder in site.getsitepackages()]
+    if site.ENABLE_USER_SITE:
+        folders.append(Path(site.getusersitepackages()))
+    return tuple(dict.fromkeys(folders))
+
+
+def installed(folders: Iterable[Path] | None = None) -> tuple[Runtime | BrokenRuntime, ...]:
+    """Every runtime below `folders`, by name; of two with one name, the one in the earlier folder."""
+    found: dict[str, Runtime | BrokenRuntime] = {}
+    for folder in search_folders() if folders is None else folders:
+        try:
+            entries = sorted((folder / FOLDER).iterdir())
+        except OSError:  # not there, or not readable
+            continue
+        for entry in entries:
+            if entry.name in found or entry.name.startswith(("_", ".")) or not entry.is_dir():
+                continue
+            found[entry.name] = _read_installed(entry)
+    return tuple(found[name] for name in sorted(found))
+
+
+def _read_installed(folder: Path) -> Runtime | BrokenRuntime:
+    try:
+        runtime = read_runtime(folder)
+    except RuntimeManifestError as error:
+        return BrokenRuntime(name=folder.name, path=folder, reason=str(error))
+    if runtime.name != folder.name:
+        reason = f"{folder / 'runtime.json'}: name is {runtime.name!r}, but the folder is called {folder.name!r}"
+        return BrokenRuntime(name=folder.name, path=folder, reason=reason)
+    return runtime
+
+
+def read_runtime(folder: Path) -> Runtime:
+    """The runtime in `folder`.
+
+    Raises:
+        RuntimeManifestError: `runtime.json` is missing, malformed, or of a newer schema; names the file and the key.
+    """
+    folder = folder.absolute()
+    file = folder / "runtime.json"
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RuntimeManifestError(f"{file} is missing: reinstall the package that owns this folder") from None
+    except (OSError, ValueError) as error:
+        raise RuntimeManifestError(f"{file} can't be read: {error}") from error
+    try:
+        return _runtime(folder, data)
+    except _SchemaError as error:
+        raise RuntimeManifestError(f"{file}: {error}") from error
+
+
+class _SchemaError(ValueError):
+    pass
+
+
+def _runtime(folder: Path, data: object) -> Runtime:
+    if not isinstance(data, dict):
+        raise _SchemaError("an object is expected")
+    schema = _get(data, "schema", int)
+    if schema > SCHEMA:
+        raise _SchemaError(
+            f"schema {schema} is newer than this loader knows ({SCHEMA}): pip install --upgrade ortpack"
+        )
+    if schema < 1:
+        raise _SchemaError(f"schema {schema} was never in use")
+    files = _get(data, "files", dict)
+    for name, entry in files.items():
+        _inside(name, f"files.{name}")
+        if not isinstance(entry, dict):
+            raise _SchemaError(f"files.{name}: an object with sha256 and size is expected")
+        _get(entry, "size", int, f"files.{name}.")
+        _get(entry, "sha256", str, f"files.{name}.")
+    library = _inside(_get(data, "library", str), "library")
+    if library not in files:
+        raise _SchemaError(f"library: {library!r} is not among files")
+    devices = _get(data, "devices", dict)
+    if not devices:
+        raise _SchemaError("devices: at least one is expected")
+    return Runtime(
+        name=_get(data, "name", str),
+        variant=_get(data, "variant", str),
+        target=_get(data, "target", str),
+        ort_version=_get(data, "ort_version", str),
+        api_version=_get(data, "api_version", int),
+        linkage=_get(data, "linkage", str),
+        path=folder,
+        library=folder / library,
+        providers=_strings(data, "providers"),
+        devices={name: _strings(devices, name, "devices.") for name in devices},
+        priority=_get(data, "priority", int),
+        model_formats=_strings(data, "model_formats"),
+        reduced=_get(data, "reduced", bool),
+        platform={key: str(value) for key, value in _get(data, "platform", dict).items()},
+        files=files,
+        requires=tuple(_get(data, "requires", list)),
+        provenance=_get(data, "provenance", dict),
+    )
+
+
+def _get(data: dict[str, Any], key: str, kind: type, where: str = "") -> Any:
+    if key not in data:
+        raise _SchemaError(f"{where}{key} is missing")
+    value = data[key]
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise _SchemaError(f"{where}{key}: {kind.__name__} is expected, not {type(value).__name__}")
+    return value
+
+
+def _strings(data: dict[str, Any], key: str, where: str = "") -> tuple[str, ...]:
+    values = _get(data, key, list, where)
+    if not all(isinstance(value, str) for value in values):
+        raise _SchemaError(f"{where}{key}: a list of strings is expected")
+    return tuple(values)
+
+
+def _inside(name: str, key: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or not path.parts:
+        raise _SchemaError(f"{key}: {name!r} leaves the runtime's folder")
+    return name
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
