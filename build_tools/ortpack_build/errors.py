@@ -75,6 +75,12 @@ class BinaryError(BuildError):
     exit_code = 7
 
 
+class SourceError(BuildError):
+    """A source tree that is not what its pin or a stage expects."""
+
+    exit_code = 9
+
+
 class ToolError(BuildError):
     """A program that is missing or failed."""
 
