@@ -87,9 +87,8 @@ def _text(report: dict[str, Any]) -> str:
         lines.append("  none is installed: pip install ortpack[cpu]; searched:")
         lines += [f"    {folder}" for folder in report["searched"]]
     if loaded := report["loaded"]:
-        lines.append(
-            f"loaded    {loaded['name']}: ORT {loaded['ort_version']}, C API {loaded['api_version']}, {loaded['library']}"
-        )
+        lines.append(f"loaded    {loaded['name']}: ORT {loaded['ort_version']}, C API {loaded['api_version']}")
+        lines.append(f"          {loaded['library']}")
         lines.append(f"          providers: {', '.join(loaded['providers'])}")
     for name, problems in report["damage"].items():
         lines += [f"damaged   {name}: {problem}: reinstall the package that brought it" for problem in problems]

@@ -136,9 +136,7 @@ def _runtime(folder: Path, data: object) -> Runtime:
         raise _SchemaError("an object is expected")
     schema = _get(data, "schema", int)
     if schema > SCHEMA:
-        raise _SchemaError(
-            f"schema {schema} is newer than this loader knows ({SCHEMA}): pip install --upgrade ortpack"
-        )
+        raise _SchemaError(f"schema {schema} is newer than this loader knows ({SCHEMA}): pip install --upgrade ortpack")
     if schema < 1:
         raise _SchemaError(f"schema {schema} was never in use")
     files = _get(data, "files", dict)

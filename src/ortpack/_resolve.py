@@ -130,7 +130,8 @@ def demand(resolution: Resolution) -> Runtime:
     devices = sorted({device for runtime in runtimes for device in runtime.devices})
     if wish.device and wish.device not in devices:
         raise UnknownDeviceError(
-            f"no installed runtime serves device={wish.device!r}; " + _among("devices here", wish.device, devices)
+            f"no installed runtime serves device={wish.device!r}; "
+            + _among("devices here", wish.device, devices)
             + f". If there is a runtime for it: pip install ortpack[{wish.device}]"
         )
     providers = sorted({provider for runtime in runtimes for provider in runtime.providers})
@@ -145,9 +146,10 @@ def demand(resolution: Resolution) -> Runtime:
 
 
 def _among(label: str, wrong: str, known: Collection[str]) -> str:
-    nearest = difflib.get_close_matches(wrong, known, n=1)
+    folded = {name.casefold(): name for name in known}
+    nearest = difflib.get_close_matches(wrong.casefold(), folded, n=1)
     listed = f"{label}: {', '.join(sorted(known)) or 'none'}"
-    return f"did you mean {nearest[0]!r}? ({listed})" if nearest else listed
+    return f"did you mean {folded[nearest[0]]!r}? ({listed})" if nearest else listed
 
 
 def _rank(candidate: Candidate) -> tuple[bool, int, str]:
@@ -174,7 +176,9 @@ def _against(runtime: Runtime, machine: Machine, wish: Wish, damage: Sequence[st
     if misfit := _platform_misfit(runtime.platform, machine):
         return f"it is built for {runtime.target}; {misfit}"
     if runtime.api_version < BASE_API:
-        return f"ORT {runtime.ort_version} (API {runtime.api_version}) is older than API {BASE_API}, the oldest supported"
+        return (
+            f"ORT {runtime.ort_version} (API {runtime.api_version}) is older than API {BASE_API}, the oldest supported"
+        )
     if damage:
         return f"{'; '.join(damage)}: reinstall the package that brought it"
     if wish.device and wish.device not in runtime.devices:

@@ -1,0 +1,130 @@
+"""Finding runtimes and reading their `runtime.json`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ortpack._installed import BrokenRuntime, Runtime, installed, read_runtime, search_folders
+from ortpack.errors import RuntimeManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Install = Callable[..., Path]
+
+
+def test_a_runtime_is_found_with_its_absolute_library(install: Install, tmp_path: Path) -> None:
+    folder = install()
+    (found,) = installed([tmp_path])
+    assert isinstance(found, Runtime)
+    assert found.library == folder / "libonnxruntime.so"
+    assert found.library.is_absolute()
+    assert found.devices == {"cpu": ("CPUExecutionProvider",)}
+    assert found.damage(hashes=True) == []
+
+
+def test_the_first_folder_wins_over_later_ones_of_the_same_name(install: Install, tmp_path: Path) -> None:
+    first = install()
+    other = tmp_path / "later"
+    (other / "ortpack_runtimes").mkdir(parents=True)
+    (other / "ortpack_runtimes" / "cpu").symlink_to(first)
+    (found,) = installed([tmp_path, other])
+    assert found.path == first
+
+
+def test_nothing_is_looked_for_in_the_working_directory_or_on_sys_path(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(name="planted")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "script.py")])
+    assert tmp_path not in search_folders()
+    assert "planted" not in [runtime.name for runtime in installed()]
+
+
+def test_a_file_that_changed_size_or_bytes_is_damage(install: Install) -> None:
+    runtime = read_runtime(install(content=b"abd"))
+    assert runtime.damage() == []  # same size: only the hash tells
+    assert "SHA-256" in runtime.damage(hashes=True)[0]
+    runtime.library.write_bytes(b"ab")
+    assert runtime.damage() == ["libonnxruntime.so has 2 bytes instead of 3"]
+    runtime.library.unlink()
+    assert runtime.damage() == ["libonnxruntime.so is missing"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"schema": 2}, "schema 2 is newer than this loader knows (1): pip install --upgrade ortpack"),
+        ({"schema": 0}, "schema 0 was never in use"),
+        ({"schema": "1"}, "schema: int is expected, not str"),
+        ({"schema": True}, "schema: int is expected, not bool"),
+        ({"api_version": "32"}, "api_version: int is expected, not str"),
+        ({"providers": "CPUExecutionProvider"}, "providers: list is expected, not str"),
+        ({"providers": [1]}, "providers: a list of strings is expected"),
+        ({"devices": {}}, "devices: at least one is expected"),
+        ({"devices": {"cpu": [3]}}, "devices.cpu: a list of strings is expected"),
+        ({"library": "other.so"}, "library: 'other.so' is not among files"),
+        ({"library": "../evil.so"}, "library: '../evil.so' leaves the runtime's folder"),
+        ({"library": "/evil.so"}, "library: '/evil.so' leaves the runtime's folder"),
+        ({"library": "c:evil.dll"}, "library: 'c:evil.dll' leaves the runtime's folder"),
+        ({"files": {"a\\..\\b": {"size": 1, "sha256": ""}}}, "leaves the runtime's folder"),
+        ({"files": {"a": 1}}, "files.a: an object with sha256 and size is expected"),
+        ({"files": {"a": {"size": 1}}}, "files.a.sha256 is missing"),
+    ],
+)
+def test_a_wrong_value_is_named_with_file_and_key(install: Install, changes: dict[str, Any], says: str) -> None:
+    folder = install(**changes)
+    with pytest.raises(RuntimeManifestError) as caught:
+        read_runtime(folder)
+    assert says in str(caught.value)
+    assert str(folder / "runtime.json") in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["schema", "name", "library", "files", "providers", "platform", "reduced"])
+def test_a_missing_key_is_named(install: Install, key: str) -> None:
+    with pytest.raises(RuntimeManifestError, match=f"{key} is missing"):
+        read_runtime(install(omit=(key,)))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00\xff"])
+def test_a_runtime_json_that_is_no_object_is_an_error(install: Install, text: str) -> None:
+    folder = install()
+    (folder / "runtime.json").write_text(text)
+    with pytest.raises(RuntimeManifestError, match=r"runtime\.json"):
+        read_runtime(folder)
+
+
+def test_bytes_that_are_no_text_are_an_error(install: Install) -> None:
+    folder = install()
+    (folder / "runtime.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RuntimeManifestError, match="can't be read"):
+        read_runtime(folder)
+
+
+def test_a_folder_without_runtime_json_is_broken_and_says_to_reinstall(install: Install, tmp_path: Path) -> None:
+    (install() / "runtime.json").unlink()
+    (found,) = installed([tmp_path])
+    assert isinstance(found, BrokenRuntime)
+    assert "reinstall" in found.reason
+
+
+def test_a_renamed_folder_is_broken(install: Install, tmp_path: Path) -> None:
+    install().rename(tmp_path / "ortpack_runtimes" / "gpu")
+    (found,) = installed([tmp_path])
+    assert isinstance(found, BrokenRuntime)
+    assert "name is 'cpu'" in found.reason
+
+
+def test_unknown_keys_are_accepted_within_a_schema(install: Install) -> None:
+    folder = install()
+    data = json.loads((folder / "runtime.json").read_text())
+    (folder / "runtime.json").write_text(json.dumps({**data, "later": 1}))
+    assert read_runtime(folder).name == "cpu"
