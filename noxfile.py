@@ -1,0 +1,91 @@
+"""Every task of the project: `nox -s demo`, `nox -s tests`, `nox -s lint`, `nox -s bench`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "tests", "demo"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = False
+nox.needs_version = ">=2025.2"
+
+ROOT = Path(__file__).parent
+OFFICIAL = "onnxruntime==1.32.0"  # what we are compared with; the release that variants/cpu.toml has as newest
+TEST_REQUIREMENTS = [
+    "auditwheel>=6.8; sys_platform == 'linux'",
+    "check-wheel-contents>=0.6.3",
+    "hypothesis>=6",
+    "ml_dtypes>=0.5",
+    "onnx>=1.17",
+    "platformdirs>=4",
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "twine>=6",
+]
+
+
+def _loader_wheel(session: nox.Session) -> Path:
+    """Build the loader's wheel from this tree, as a user's pip would."""
+    folder = Path(session.create_tmp()) / "loader"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", f"--wheel-dir={folder}", str(ROOT))
+    (wheel,) = folder.glob("ortpack-*.whl")
+    return wheel
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The main job: manifest to wheel, installed beside the loader in a new environment, running a real model."""
+    session.install("./build_tools", "pip")
+    loader = _loader_wheel(session)
+    out = Path(session.create_tmp()) / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    session.run("ortpack-build", "wheel", "cpu", "--out", str(out))
+    (runtime,) = out.glob("ortpack_cpu-*.whl")
+    session.run("ortpack-build", "verify", str(runtime), "--loader", str(loader))
+
+    fresh = Path(session.create_tmp()) / "fresh"
+    shutil.rmtree(fresh, ignore_errors=True)
+    session.run("python", "-m", "venv", str(fresh))
+    python = str(fresh / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    packages = [f"{loader}[cpu]", str(runtime), OFFICIAL, "platformdirs"]
+    session.run(python, "-m", "pip", "install", "--quiet", *packages, external=True)
+    wheels = [str(loader), str(runtime)]
+    session.run(python, "-m", "support.demo", *wheels, env={"PYTHONPATH": str(ROOT / "tests")}, external=True)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests; arguments go to pytest."""
+    session.install("./build_tools", "pip", OFFICIAL, *TEST_REQUIREMENTS)
+    loader = _loader_wheel(session)
+    session.install("--force-reinstall", "--no-deps", str(loader))
+    session.install(str(loader))
+    session.run("pytest", *session.posargs, env={"ORTPACK_TEST_LOADER": str(loader)})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """ruff and mypy over everything."""
+    session.install("ruff==0.17.6", "mypy==2.4.1", "nox", "pytest", "hypothesis", "numpy>=2", "./build_tools")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy", "src", "build_tools/ortpack_build", "tests", "benchmarks", "noxfile.py")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Ratios against the official package, by hand: prints a table."""
+    session.install("./build_tools", "pip", OFFICIAL, "onnx>=1.17", "platformdirs>=4", "rich")
+    loader = _loader_wheel(session)
+    out = Path(session.create_tmp()) / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    session.run("ortpack-build", "wheel", "cpu", "--out", str(out), silent=True)
+    (runtime,) = out.glob("ortpack_cpu-*.whl")
+    session.install("--force-reinstall", "--no-deps", str(loader), str(runtime))
+    session.install(f"{loader}[cpu]", str(runtime))
+    session.run("python", "benchmarks/run.py", *session.posargs, env={"PYTHONPATH": str(ROOT / "tests")})
