@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,7 +112,7 @@ def one_op(inputs: int) -> bytes:
     graph = helper.make_graph([helper.make_node("Sum", names, ["y"])], "g", value, [result])
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.checker.check_model(made)
-    return made.SerializeToString()
+    return bytes(made.SerializeToString())
 
 
 def sessions(source: str | bytes, threads: int) -> tuple[Any, Any]:
@@ -143,12 +144,12 @@ def inference(name: str, threads: int, rounds: int) -> Row:
 
 def installed_bytes(*distributions: str) -> int:
     """Bytes of the files that the distributions installed, without bytecode."""
-    total = 0
-    for name in distributions:
-        for file in importlib.metadata.files(name) or ():
-            if file.suffix != ".pyc":
-                total += file.locate().stat().st_size if hasattr(file.locate(), "stat") else 0
-    return total
+    return sum(
+        Path(str(file.locate())).stat().st_size
+        for name in distributions
+        for file in importlib.metadata.files(name) or ()
+        if file.suffix != ".pyc"
+    )
 
 
 def installed_size() -> Row:
@@ -163,10 +164,27 @@ def installed_size() -> Row:
     )
 
 
+def wheel_size(folder: Path) -> Row:
+    """Files to download: the loader and the runtime, beside the official wheel; all lie in `folder`."""
+    official = sum(file.stat().st_size for file in folder.glob("onnxruntime-*.whl"))
+    ours = sum(file.stat().st_size for file in folder.glob("ortpack*.whl"))
+    return Row(
+        what="wheels: loader and runtime",
+        ours=f"{ours / 1e6:.1f} MB",
+        official=f"{official / 1e6:.1f} MB",
+        ratio=ours / official,
+        target=0.55,
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30, help="pairs of measurements for each row")
-    rounds = parser.parse_args().rounds
+    parser.add_argument(
+        "--wheels", type=Path, help="folder with our wheels and the official one, to compare their size"
+    )
+    arguments = parser.parse_args()
+    rounds = arguments.rounds
     silero = str(model("silero_vad"))
     if ortpack.get_version_string() != onnxruntime.__version__:
         raise SystemExit(f"the releases differ: {ortpack.get_version_string()} and {onnxruntime.__version__}")
@@ -184,6 +202,8 @@ def main() -> int:
     rows += [inference(name, 1, rounds) for name in ("silero_vad", "magika", "ppocr_det")]
     rows += [inference(name, 0, rounds) for name in ("silero_vad", "magika", "ppocr_det")]
     rows.append(installed_size())
+    if arguments.wheels:
+        rows.append(wheel_size(arguments.wheels))
     print(f"ORT {onnxruntime.__version__}, Python {sys.version.split()[0]}, NumPy {np.__version__}\n")
     print("| what | ortpack | onnxruntime | ratio | to reach |\n| --- | --- | --- | --- | --- |")
     for row in rows:

@@ -35,9 +35,8 @@ def main(wheels: list[Path]) -> int:
     print(f"\nSpeech probability over {len(samples) / RATE:.1f} s of generated audio (silero-vad)")
     print(f"  {'second':>6}  {'ortpack':>8}  {'onnxruntime ' + onnxruntime.__version__:>18}")
     for start in range(0, len(ours), round(ROW * RATE / WINDOW)):
-        print(
-            f"  {start * WINDOW / RATE:6.2f}  {ours[start]:8.4f}  {theirs[start]:18.4f}  {'#' * round(20 * ours[start])}"
-        )
+        bar = "#" * round(20 * ours[start])
+        print(f"  {start * WINDOW / RATE:6.2f}  {ours[start]:8.4f}  {theirs[start]:18.4f}  {bar}")
     largest = float(np.abs(ours - theirs).max())
     print(f"\nLargest difference over {len(ours)} windows: {largest:g}")
     return 0 if largest <= TOLERANCE else 1

@@ -49,7 +49,8 @@ def _vowel(vowel: str, length: int, pitch: float) -> Array:
     for formant, bandwidth in zip(_VOWELS[vowel], (80, 100, 140), strict=True):
         source = _resonate(source, formant, bandwidth)
     envelope = np.minimum(1, np.minimum(time / 0.03, (time[-1] - time) / 0.06))
-    return 0.3 * source / np.abs(source).max() * envelope
+    shaped: Array = 0.3 * source / np.abs(source).max() * envelope
+    return shaped
 
 
 def _resonate(signal: Array, frequency: float, bandwidth: float) -> Array:
