@@ -2,82 +2,47 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
-import zipfile
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import platformdirs
+
+from support.packages import Source, fetch
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Feeds = dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A file inside a wheel, pinned by the wheel's SHA-256."""
-
-    requirement: str
-    sha256: str
-    member: str
-    platform: str = "any"
+def _rapidocr(model: str) -> Source:
+    return Source(
+        requirement="rapidocr-onnxruntime==1.4.4",
+        sha256="971d7d5f223a7a808662229df1ef69893809d8457d834e6373d3854bc1782cbf",
+        member=f"rapidocr_onnxruntime/models/{model}_infer.onnx",
+    )
 
 
-_SILERO = {
-    "requirement": "silero-vad==6.2.3",
-    "sha256": "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
-}
-_RAPID = {
-    "requirement": "rapidocr-onnxruntime==1.4.4",
-    "sha256": "971d7d5f223a7a808662229df1ef69893809d8457d834e6373d3854bc1782cbf",
-}
 MODELS = {
-    "silero_vad": Source(**_SILERO, member="silero_vad/data/silero_vad.onnx"),
+    "silero_vad": Source(
+        requirement="silero-vad==6.2.3",
+        sha256="7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+        member="silero_vad/data/silero_vad.onnx",
+    ),
     "magika": Source(
         requirement="magika==1.0.3",
         sha256="3e9b49134e8116ee40b431664dcbed9e199413efddcce1a173c734b4e0521529",
         member="magika/models/standard_v3_3/model.onnx",
-        platform="manylinux_2_28_x86_64",
+        tags=("--platform=manylinux_2_28_x86_64",),
     ),
-    "ppocr_det": Source(**_RAPID, member="rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx"),
-    "ppocr_rec": Source(**_RAPID, member="rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx"),
-    "ppocr_cls": Source(**_RAPID, member="rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx"),
+    "ppocr_det": _rapidocr("ch_PP-OCRv4_det"),
+    "ppocr_rec": _rapidocr("ch_PP-OCRv4_rec"),
+    "ppocr_cls": _rapidocr("ch_ppocr_mobile_v2.0_cls"),
 }
 
 
 def model(name: str) -> Path:
-    """The model's file, fetched with pip (by hash) the first time and kept in the user's cache folder."""
-    source = MODELS[name]
-    folder = platformdirs.user_cache_path("ortpack") / "models" / source.sha256[:16]
-    file = folder / Path(source.member).name
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            unpacked = Path(zipfile.ZipFile(_download(source, Path(scratch))).extract(source.member, scratch))
-            unpacked.replace(file)
-    return file
-
-
-def _download(source: Source, folder: Path) -> Path:
-    requirements = folder / "requirements.txt"
-    requirements.write_text(f"{source.requirement} --hash=sha256:{source.sha256}\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--require-hashes",
-        "--only-binary=:all:",
-    ]
-    command += [f"--platform={source.platform}", f"--dest={folder}", f"--requirement={requirements}"]
-    subprocess.run(command, check=True)
-    (wheel,) = folder.glob("*.whl")
-    return wheel
+    """The file of a model in MODELS."""
+    return fetch(MODELS[name])
 
 
 def feeds(name: str, *, seed: int = 0) -> Feeds:

