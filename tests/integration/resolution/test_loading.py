@@ -14,7 +14,7 @@ from support.official import ANCIENT, NEWEST, OLDER, library
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Site
+    from support.sites import Site
 
 VERSION = "import ortpack; print(ortpack.get_version_string())"
 LOADED = "import ortpack; print(ortpack.runtime().info.name)"
@@ -32,7 +32,7 @@ def test_importing_loads_nothing_native_and_no_numpy(site: Site) -> None:
     done = site.code(
         f"import sys, ortpack; ortpack.runtimes(); ortpack.explain(); {MAPPED}; print('numpy' in sys.modules)"
     )
-    assert done.stdout.split() == ["[]", "False"], done.stderr
+    assert done.stdout.split() == ["False", "[]"], done.stderr
 
 
 def test_the_installed_runtime_is_loaded_at_first_use(site: Site) -> None:
