@@ -6,7 +6,6 @@ installed packages are searched: never the working directory, never what `sys.pa
 
 from __future__ import annotations
 
-import hashlib
 import json
 import site
 import sysconfig
@@ -197,6 +196,8 @@ def _inside(name: str, key: str) -> str:
 
 
 def _sha256(file: Path) -> str:
+    import hashlib  # noqa: PLC0415 - 3 ms that only `doctor --verify` needs to spend
+
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while chunk := stream.read(1 << 20):

@@ -6,7 +6,6 @@ taken. Nothing here reads a file, the environment or the clock.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -146,6 +145,8 @@ def demand(resolution: Resolution) -> Runtime:
 
 
 def _among(label: str, wrong: str, known: Collection[str]) -> str:
+    import difflib  # noqa: PLC0415 - for messages only
+
     folded = {name.casefold(): name for name in known}
     nearest = difflib.get_close_matches(wrong.casefold(), folded, n=1)
     listed = f"{label}: {', '.join(sorted(known)) or 'none'}"
