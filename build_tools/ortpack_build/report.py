@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 @dataclass(kw_only=True)
@@ -88,6 +89,20 @@ class Reporter:
     def warning(self, text: str) -> None:
         """Something that works but should be known."""
         self._line(f"warning: {text}")
+
+    def error(self, text: str) -> None:
+        """What went wrong, as one paragraph."""
+        self._line(f"ortpack-build: {text}")
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Lines under headings, on standard output."""
+        table = Table(*columns, box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*row)
+        console = Console(highlight=False, markup=False)
+        if not console.is_terminal:  # nothing is cut off or wrapped in a pipe
+            console.width = 10_000
+        console.print(table)
 
     def _line(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)

@@ -1,0 +1,9 @@
+"""`python -m ortpack_build`."""
+
+from __future__ import annotations
+
+import sys
+
+from ortpack_build.cli import main
+
+sys.exit(main())

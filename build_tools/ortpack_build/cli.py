@@ -1,0 +1,209 @@
+"""The command `ortpack-build`: the only place that reads the environment and writes to the terminal.
+
+Results go to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from platformdirs import user_cache_path
+
+from ortpack_build import __version__, host, manifest, spec
+from ortpack_build.cache import Cache
+from ortpack_build.errors import BuildError, UsageError, storage_error
+from ortpack_build.pipeline import Settings, build
+from ortpack_build.report import Reporter
+from ortpack_build.zip_file import EARLIEST, LATEST
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ortpack_build.manifest import Catalog
+
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code is that of the error's class."""
+    options = _parser().parse_args(arguments)
+    report = Reporter()
+    try:
+        code: int = options.run(options, report)
+    except BuildError as error:
+        report.error(error.paragraph())
+        return error.exit_code
+    except KeyboardInterrupt:
+        report.error("Interrupted. Nothing half-written was kept; the same command starts again.")
+        return _INTERRUPTED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ortpack-build",
+        description="Build verified wheels of ONNX Runtime from manifests. Results go to standard output, "
+        "everything else to standard error.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text[0].lower() + text[1:].rstrip("."), description=text)
+        sub.set_defaults(run=run)
+        sub.add_argument(
+            "--variants", type=Path, metavar="DIR", help="a folder with manifests of your own, added to the shipped"
+        )
+        return sub
+
+    listing = command("list", _list, "List variants, targets and origins, and what this machine can build and run.")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+
+    show = command("show", _show, "Print the resolved spec of a variant as JSON, with its content hash.")
+    _add_spec_options(show)
+
+    wheel = command("wheel", _wheel, "Build the wheel of a variant. The last lines printed are the wheels' paths.")
+    _add_spec_options(wheel, many=True)
+    wheel.add_argument("--out", type=Path, default=Path("dist"), metavar="DIR", help="where wheels go (default: dist)")
+    wheel.add_argument("--build-number", metavar="N", help="build number of the wheel, when a release is packed again")
+    _add_cache_option(wheel)
+
+    text = "Print the JSON schema of the manifests, or with --write put it into schema.json."
+    schema = command("schema", _schema, text)
+    schema.add_argument("--write", action="store_true", help="write schema.json into --variants (or the checkout's)")
+    return parser
+
+
+def _add_spec_options(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
+    parser.add_argument("variant", metavar="VARIANT", help="e.g. cpu")
+    parser.add_argument(
+        "--target",
+        action="append",
+        metavar="T",
+        help="platform to build for (default: this machine's)" + ("; may be repeated, or `all`" if many else ""),
+    )
+    parser.add_argument("--ort", metavar="V", help="ONNX Runtime release (default: the newest that is pinned)")
+
+
+def _add_cache_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path(os.environ.get("ORTPACK_BUILD_CACHE") or user_cache_path("ortpack-build", appauthor=False)),
+        metavar="DIR",
+        help="where fetched and made things are kept (default: $ORTPACK_BUILD_CACHE or %(default)s)",
+    )
+
+
+def _targets(options: argparse.Namespace, catalog: Catalog) -> list[str]:
+    """The targets asked for, each once."""
+    asked: list[str] = options.target or []
+    if "all" in asked:
+        variant = catalog.variants.get(options.variant)
+        made = [name for name in catalog.targets if variant and _has(spec.releases(variant, name), options.ort)]
+        return made or list(catalog.targets)
+    if asked:
+        return list(dict.fromkeys(asked))
+    own = host.detect().target(catalog.targets)
+    if own is None:
+        machine = host.detect()
+        raise UsageError(
+            f"There is no target for this machine ({machine.os} {machine.arch} {machine.libc or ''}".rstrip() + ").",
+            hint=f"Name one with --target: {', '.join(catalog.targets)}.",
+        )
+    return [own]
+
+
+def _has(releases: Sequence[str], wanted: str | None) -> bool:
+    return bool(releases) if wanted is None else wanted in releases
+
+
+def _list(options: argparse.Namespace, report: Reporter) -> int:
+    catalog = manifest.load(options.variants)
+    machine = host.detect()
+    rows = []
+    for variant in catalog.variants.values():
+        for target in catalog.targets.values():
+            for release in spec.releases(variant, target.name):
+                resolved = spec.resolve(catalog, variant.name, target.name, release)
+                why_not = machine.why_not(target, resolved.platform, catalog.targets)
+                rows.append(
+                    {
+                        "variant": variant.name,
+                        "target": target.name,
+                        "ort": release,
+                        "origin": "prebuilt",
+                        "tag": resolved.tag,
+                        "builds_here": True,  # a wheel is taken apart alike on every machine
+                        "runs_here": why_not is None,
+                        "why_not": why_not,
+                        "spec": resolved.digest,
+                    }
+                )
+    if options.json:
+        _print_json(rows)
+        return 0
+    columns = ("variant", "target", "ort", "origin", "tag", "builds here", "runs here")
+    cells = [
+        [row["variant"], row["target"], row["ort"], row["origin"], row["tag"], "yes", row["why_not"] or "yes"]
+        for row in rows
+    ]
+    report.table(columns, [[str(cell) for cell in line] for line in cells])
+    return 0
+
+
+def _show(options: argparse.Namespace, _report: Reporter) -> int:
+    catalog = manifest.load(options.variants)
+    for target in _targets(options, catalog):
+        resolved = spec.resolve(catalog, options.variant, target, options.ort)
+        _print_json({"sha256": resolved.digest, "spec": msgspec.to_builtins(resolved)})
+    return 0
+
+
+def _wheel(options: argparse.Namespace, report: Reporter) -> int:
+    catalog = manifest.load(options.variants)
+    specs = [spec.resolve(catalog, options.variant, target, options.ort) for target in _targets(options, catalog)]
+    settings = Settings(
+        out=options.out,
+        cache=Cache(root=options.cache, on_wait=lambda name: report.note(f"Waiting for another build of {name}")),
+        report=report,
+        epoch=_epoch(os.environ),
+        build_number=options.build_number,
+    )
+    wheels = [build(resolved, settings) for resolved in specs]
+    for made in wheels:
+        print(made.path)
+    return 0
+
+
+def _schema(options: argparse.Namespace, report: Reporter) -> int:
+    text = json.dumps(manifest.schema(), indent=2, ensure_ascii=False) + "\n"
+    if not options.write:
+        print(text, end="")
+        return 0
+    path = (options.variants or manifest.shipped_folder()) / "schema.json"
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise storage_error("The schema", path, error) from error
+    report.note(f"Wrote {path}")
+    return 0
+
+
+def _epoch(environ: Mapping[str, str]) -> int:
+    """SOURCE_DATE_EPOCH, or a fixed time: a wheel does not depend on when it was made."""
+    text = environ.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return EARLIEST
+    if not text.isascii() or not text.isdigit() or int(text) > LATEST:
+        raise UsageError(f"SOURCE_DATE_EPOCH={text!r} is no time.", hint="It is seconds since 1970, before 2108.")
+    return int(text)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))

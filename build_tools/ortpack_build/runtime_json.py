@@ -1,0 +1,68 @@
+"""`runtime.json`, schema 1: what `ortpack_runtimes/<variant>/` says of itself to the loader (docs/runtime-json.md)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from ortpack_build.spec import Platform
+
+NAME = "runtime.json"
+FOLDER = "ortpack_runtimes"
+
+
+class _Value(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class File(_Value, frozen=True, kw_only=True):
+    """A file of the runtime's folder."""
+
+    sha256: str
+    size: int  # bytes
+
+
+class Requirement(_Value, frozen=True, kw_only=True):
+    """A dynamic library that the runtime needs, and where it comes from (`from`)."""
+
+    library: str
+    origin: str = msgspec.field(name="from")
+
+
+class RuntimeJson(_Value, frozen=True, kw_only=True):
+    """The file's content."""
+
+    schema: Literal[1] = 1
+    name: str
+    variant: str
+    target: str
+    ort_version: str
+    api_version: int
+    linkage: Literal["shared", "static"]
+    library: str
+    files: dict[str, File]
+    providers: tuple[str, ...]
+    devices: dict[str, tuple[str, ...]]
+    priority: int
+    model_formats: tuple[str, ...]
+    reduced: bool
+    platform: Platform
+    requires: tuple[Requirement, ...]
+    provenance: dict[str, Any]
+
+
+def dump(value: RuntimeJson) -> bytes:
+    """The file's bytes, the same for equal values."""
+    return json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def parse(data: bytes) -> RuntimeJson:
+    """Read the file.
+
+    Raises:
+        ValueError: it is not schema 1; says what and where.
+    """
+    return msgspec.json.decode(data, type=RuntimeJson)

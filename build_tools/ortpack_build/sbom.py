@@ -1,0 +1,61 @@
+"""The bill of materials of a wheel (CycloneDX, PEP 770)."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING
+
+from cyclonedx.model import HashAlgorithm, HashType, Property
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.license import LicenseExpression
+from cyclonedx.output.json import JsonV1Dot6
+from packageurl import PackageURL
+
+if TYPE_CHECKING:
+    from ortpack_build.bundle import Bundle
+
+
+def sbom(bundle: Bundle, distribution: str) -> bytes:
+    """CycloneDX JSON: our distribution, the upstream artifact that it is made of, and every native file, with hashes.
+
+    It has no time and its serial number is derived from the spec, so equal bundles have equal bytes.
+    """
+    spec = bundle.spec
+    license_ = LicenseExpression(spec.license)
+    files = [
+        Component(name=name, type=ComponentType.FILE, bom_ref=name, hashes=[_sha256(file.sha256)])
+        for name, file in bundle.runtime.files.items()
+    ]
+    upstream = Component(
+        name=spec.source.distribution,
+        version=spec.source.version,
+        type=ComponentType.LIBRARY,
+        bom_ref="upstream",
+        purl=PackageURL("pypi", None, spec.source.distribution, spec.source.version, {"file_name": spec.source.file}),
+        licenses=[license_],
+        hashes=[_sha256(spec.source.sha256)],
+    )
+    root = Component(
+        name=distribution,
+        version=spec.ort_version,
+        type=ComponentType.LIBRARY,
+        bom_ref="root",
+        purl=PackageURL("pypi", None, distribution, spec.ort_version),
+        licenses=[license_],
+        properties=[
+            Property(name="ortpack:spec", value=bundle.runtime.provenance["spec"]),
+            Property(name="ortpack:target", value=spec.target),
+        ],
+    )
+    bom = Bom(components=[upstream, *files], serial_number=uuid.uuid5(uuid.NAMESPACE_OID, spec.digest))
+    bom.metadata.component = root
+    bom.register_dependency(root, [upstream, *files])
+    data = json.loads(JsonV1Dot6(bom).output_as_string())
+    del data["metadata"]["timestamp"]
+    return json.dumps(data, indent=2, sort_keys=True).encode() + b"\n"
+
+
+def _sha256(digest: str) -> HashType:
+    return HashType(alg=HashAlgorithm.SHA_256, content=digest)

@@ -1,0 +1,154 @@
+"""A bundle as a wheel: the same bytes on every run and in every folder."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ortpack_build import __version__
+from ortpack_build.errors import UsageError, storage_error
+from ortpack_build.runtime_json import FOLDER
+from ortpack_build.sbom import sbom
+from ortpack_build.zip_file import Entry, write_zip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ortpack_build.bundle import Bundle
+    from ortpack_build.deflate import Deflated
+    from ortpack_build.spec import Spec
+
+_BUILD_NUMBER = re.compile(r"\d[A-Za-z0-9_.]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wheel:
+    """A wheel on disk."""
+
+    path: Path
+    size: int  # bytes
+    tag: str  # py3-none-<platform>
+
+
+def distribution(variant: str) -> str:
+    """The name that people write in a requirements file."""
+    return f"ortpack-{variant}"
+
+
+def file_name(spec: Spec, build_number: str | None = None) -> str:
+    """The wheel's file name.
+
+    Raises:
+        UsageError: the build number is not one (it starts with a digit).
+    """
+    if build_number is not None and not _BUILD_NUMBER.fullmatch(build_number):
+        raise UsageError(f"{build_number!r} is no build number.", hint="It starts with a digit, e.g. 1 or 2.fix.")
+    build = f"-{build_number}" if build_number is not None else ""
+    return f"{_escaped(spec)}{build}-py3-none-{spec.tag}.whl"
+
+
+def write(
+    bundle: Bundle, out: Path, *, deflate: Callable[[bytes], Deflated], epoch: int, build_number: str | None = None
+) -> Wheel:
+    """Write the wheel into the folder `out`, in one step, over an older one of its name.
+
+    Args:
+        bundle: what goes in.
+        out: made if it isn't there.
+        deflate: compresses one file.
+        epoch: the time of every entry, seconds since 1970, UTC.
+        build_number: of the packaging, when one release is packed again.
+
+    Raises:
+        StorageError: `out` can't be written.
+        UsageError: the build number is not one.
+    """
+    path = out / file_name(bundle.spec, build_number)
+    entries = [Entry(name=name, content=deflate(data)) for name, data in _contents(bundle, build_number).items()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=out)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                write_zip(stream, entries, epoch=epoch)
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise storage_error("The wheel", path, error) from error
+    return Wheel(path=path, size=path.stat().st_size, tag=f"py3-none-{bundle.spec.tag}")
+
+
+def _escaped(spec: Spec) -> str:
+    return f"{distribution(spec.variant).replace('-', '_')}-{spec.ort_version}"
+
+
+def _contents(bundle: Bundle, build_number: str | None) -> dict[str, bytes]:
+    """Every file by name, sorted, with RECORD last."""
+    spec = bundle.spec
+    info = f"{_escaped(spec)}.dist-info"
+    folder = f"{FOLDER}/{spec.variant}"
+    files = {f"{folder}/{file.name}": file.read_bytes() for file in bundle.folder.iterdir()}
+    files |= {f"{info}/licenses/{name}": file.read_bytes() for name, file in bundle.licenses.items()}
+    files[f"{info}/sboms/{distribution(spec.variant)}.cdx.json"] = sbom(bundle, distribution(spec.variant))
+    files[f"{info}/METADATA"] = _metadata(bundle).encode()
+    files[f"{info}/WHEEL"] = _wheel(spec, build_number).encode()
+    # The runtime first: dist-info belongs at the end of the file, where readers look for it (PEP 427).
+    ordered = dict(sorted(files.items(), key=lambda item: (item[0].startswith(info), item[0])))
+    record = "".join(f"{name},sha256={_record_hash(data)},{len(data)}\n" for name, data in ordered.items())
+    return {**ordered, f"{info}/RECORD": f"{record}{info}/RECORD,,\n".encode()}
+
+
+def _record_hash(data: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+def _wheel(spec: Spec, build_number: str | None) -> str:
+    lines = [
+        "Wheel-Version: 1.0",
+        f"Generator: ortpack-build {__version__}",
+        "Root-Is-Purelib: false",
+        f"Tag: py3-none-{spec.tag}",
+    ]
+    if build_number is not None:
+        lines.append(f"Build: {build_number}")
+    return "\n".join(lines) + "\n"
+
+
+def _metadata(bundle: Bundle) -> str:
+    spec = bundle.spec
+    headers = [
+        "Metadata-Version: 2.4",
+        f"Name: {distribution(spec.variant)}",
+        f"Version: {spec.ort_version}",
+        f"Summary: {spec.summary}, as a runtime for the ortpack loader",
+        f"License-Expression: {spec.license}",
+        *(f"License-File: {name}" for name in sorted(bundle.licenses)),
+        "Keywords: onnx,onnxruntime,inference",
+        "Requires-Python: >=3.10",
+        "Project-URL: ONNX Runtime, https://github.com/microsoft/onnxruntime",
+        "Description-Content-Type: text/markdown",
+    ]
+    return "\n".join(headers) + "\n\n" + _DESCRIPTION.format(spec=spec, name=distribution(spec.variant))
+
+
+_DESCRIPTION = """\
+# {name}
+
+{spec.summary}: the native library of ONNX Runtime {spec.ort_version} for {spec.target}, without a Python module of its
+own. The `ortpack` package loads it, beside any number of other runtimes:
+
+    pip install ortpack {name}
+
+`{spec.source.file}` is where the binaries come from, unchanged; `runtime.json` and the bill of materials in this
+wheel have its SHA-256.
+"""
