@@ -136,7 +136,7 @@ class Catalog:
     policies: Mapping[str, Policy]
 
 
-_T = TypeVar("_T", bound=_Model)
+_T = TypeVar("_T", bound=Struct)
 _SHARED = ("targets.toml", "policies.toml", "providers.toml")
 
 

@@ -1,0 +1,8 @@
+"""Stage `sources`: the source tree of an ORT release, from a pinned origin."""
+
+from __future__ import annotations
+
+from ortpack_build.sources.model import Sources, load, releases
+from ortpack_build.sources.tree import SourceTree, obtain
+
+__all__ = ["SourceTree", "Sources", "load", "obtain", "releases"]
