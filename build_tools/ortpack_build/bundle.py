@@ -48,7 +48,11 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
     folder.mkdir(parents=True)
     for name, file in parts.libraries.items():
         shutil.copyfile(file, folder / name)
-    names = sorted(parts.libraries)
+    # Nothing to import, but tools that check wheels take a folder without a module for a mistake.
+    (folder / "__init__.py").write_bytes(
+        f'"""{spec.summary}: native files that the ortpack loader opens."""\n'.encode()
+    )
+    names = sorted(file.name for file in folder.iterdir())
     runtime = RuntimeJson(
         name=spec.variant,
         variant=spec.variant,
@@ -64,7 +68,7 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
         model_formats=spec.model_formats,
         reduced=spec.reduced,
         platform=spec.platform,
-        requires=requirements(spec, [folder / name for name in names]),
+        requires=requirements(spec, [folder / name for name in sorted(parts.libraries)]),
         provenance={"origin": parts.provenance["origin"], "spec": spec.digest, **parts.provenance},
     )
     (folder / NAME).write_bytes(dump(runtime))

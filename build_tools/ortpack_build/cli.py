@@ -8,17 +8,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 from platformdirs import user_cache_path
 
-from ortpack_build import __version__, host, manifest, spec
+from ortpack_build import __version__, host, manifest, spec, trial
 from ortpack_build.cache import Cache
-from ortpack_build.errors import BuildError, UsageError, storage_error
+from ortpack_build.errors import BuildError, UsageError, VerificationError, storage_error
 from ortpack_build.pipeline import Settings, build
 from ortpack_build.report import Reporter
+from ortpack_build.verify import Row, Subject, Verdict, holds, verify
 from ortpack_build.zip_file import EARLIEST, LATEST
 
 if TYPE_CHECKING:
@@ -72,6 +74,19 @@ def _parser() -> argparse.ArgumentParser:
     wheel.add_argument("--out", type=Path, default=Path("dist"), metavar="DIR", help="where wheels go (default: dist)")
     wheel.add_argument("--build-number", metavar="N", help="build number of the wheel, when a release is packed again")
     _add_cache_option(wheel)
+
+    text = "Check a wheel: hashes, metadata, what its libraries need and export, and, where it can, by running a model."
+    check = command("verify", _verify, text)
+    check.add_argument("wheel", type=Path, metavar="WHEEL")
+    check.add_argument("--model", type=Path, metavar="M", help="a model to run, fed with zeros (default: a tiny one)")
+    check.add_argument(
+        "--loader",
+        type=Path,
+        metavar="WHEEL_OR_DIR",
+        help="the loader to run it with: wheel, folder with one, or source tree (default: ortpack from pip's index)",
+    )
+    check.add_argument("--no-run", action="store_true", help="only look at the wheel, don't install and run it")
+    check.add_argument("--json", action="store_true", help="print JSON")
 
     text = "Print the JSON schema of the manifests, or with --write put it into schema.json."
     schema = command("schema", _schema, text)
@@ -179,6 +194,49 @@ def _wheel(options: argparse.Namespace, report: Reporter) -> int:
     for made in wheels:
         print(made.path)
     return 0
+
+
+def _verify(options: argparse.Namespace, report: Reporter) -> int:
+    for path in (options.wheel, options.model):
+        if path is not None and not path.is_file():
+            raise UsageError(f"There is no file {path}.")
+    catalog = manifest.load(options.variants)
+    with tempfile.TemporaryDirectory(prefix="ortpack-verify-", ignore_cleanup_errors=True) as folder:
+        libraries, trial_folder = Path(folder) / "libraries", Path(folder) / "trial"
+        libraries.mkdir()
+        trial_folder.mkdir()
+        try:
+            with report.step(f"Checking {options.wheel.name}"):
+                rows = verify(options.wheel, catalog, libraries)
+            rows += _trial(options, catalog, rows, trial_folder, report)
+        except OSError as error:
+            raise storage_error("A temporary file", Path(folder), error) from error
+    if options.json:
+        lines = [{"check": row.check, "verdict": str(row.verdict), "detail": row.detail} for row in rows]
+        _print_json({"wheel": str(options.wheel), "holds": holds(rows), "checks": lines})
+    else:
+        report.table(("check", "verdict", "detail"), [(row.check, row.verdict, row.detail) for row in rows])
+    if not holds(rows):
+        failed = ", ".join(row.check for row in rows if row.verdict is Verdict.FAIL)
+        raise VerificationError(f"{options.wheel.name} does not hold what it promises: {failed}.")
+    return 0
+
+
+def _trial(
+    options: argparse.Namespace, catalog: Catalog, rows: Sequence[Row], folder: Path, report: Reporter
+) -> Sequence[Row]:
+    """The rows of installing and running, or one that says why that was left out."""
+    why_not = "not asked for" if options.no_run else None
+    if why_not is None and not holds(rows):
+        why_not = "a check failed, so nothing of it is run"
+    if why_not is None:
+        runtime = Subject(options.wheel, catalog, folder).runtime
+        why_not = host.detect().why_not(catalog.targets[runtime.target], runtime.platform, catalog.targets)
+    if why_not is not None:
+        return [Row(check="run", verdict=Verdict.SKIP, detail=why_not)]
+    loader = trial.loader_requirement(options.loader)
+    with report.step("Installing and running it in a new environment"):
+        return trial.run(options.wheel, runtime.name, loader=loader, model=options.model, scratch=folder)
 
 
 def _schema(options: argparse.Namespace, report: Reporter) -> int:

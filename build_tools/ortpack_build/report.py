@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 @dataclass(kw_only=True)
@@ -94,15 +94,19 @@ class Reporter:
         """What went wrong, as one paragraph."""
         self._line(f"ortpack-build: {text}")
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Lines under headings, on standard output."""
-        table = Table(*columns, box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(*row)
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Lines under headings, on standard output; in a pipe nothing is cut off or wrapped."""
         console = Console(highlight=False, markup=False)
-        if not console.is_terminal:  # nothing is cut off or wrapped in a pipe
-            console.width = 10_000
-        console.print(table)
+        if console.is_terminal:
+            table = Table(*columns, box=None, pad_edge=False)
+            for row in rows:
+                table.add_row(*row)
+            console.print(table)
+            return
+        lines = [columns, *rows]
+        widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+        for line in lines:
+            print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
     def _line(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)

@@ -1,0 +1,483 @@
+"""Whether a wheel holds what it promises: a table of checks, each a row of the report.
+
+Nothing in the wheel is trusted: a check that can't read what it needs fails, and those that build on it are skipped.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import email.parser
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from packaging.metadata import Metadata
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from ortpack_build import binary, spec
+from ortpack_build.archive import safe_path
+from ortpack_build.errors import ArchiveError, BuildError, VerificationError
+from ortpack_build.hashing import sha256
+from ortpack_build.runtime_json import FOLDER, NAME, RuntimeJson, parse
+from ortpack_build.tags import PlatformTag, parse_tag, version_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from email.message import Message
+    from pathlib import Path
+
+    from ortpack_build.binary import BinaryFacts
+    from ortpack_build.manifest import Catalog
+
+
+class Verdict(StrEnum):
+    """What a row says."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    FAIL = "fail"
+    SKIP = "skip"
+    INFO = "info"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A line of the report."""
+
+    check: str
+    verdict: Verdict
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """A line of the table: what must hold, and the function that says what does not."""
+
+    name: str
+    title: str
+    run: Callable[[Subject], Finding]
+    needs: tuple[str, ...] = ()  # checks that must have passed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a check found. No problems: it holds."""
+
+    problems: tuple[str, ...] = ()
+    detail: str = ""
+    holds: Verdict = Verdict.PASS
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The wheel under scrutiny, read as far as it can be; whatever can't be read raises VerificationError."""
+
+    path: Path
+    catalog: Catalog
+    scratch: Path  # an empty folder
+
+    @cached_property
+    def files(self) -> dict[str, bytes]:
+        """Every member by name."""
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                if (size := sum(info.file_size for info in archive.infolist())) > _MOST:
+                    raise VerificationError(f"it unpacks to {size} bytes, which is too much to look at")
+                names = [info.filename for info in archive.infolist() if not info.is_dir()]
+                if twice := {name for name in names if names.count(name) > 1}:
+                    raise VerificationError(f"members appear twice: {', '.join(sorted(twice))}")
+                if links := [i.filename for i in archive.infolist() if (i.external_attr >> 28) not in (0, 4, 8)]:
+                    raise VerificationError(f"members are neither file nor folder: {', '.join(links)}")
+                for name in names:
+                    safe_path(name)
+                return {name: archive.read(name) for name in names}
+        except ArchiveError as error:
+            raise VerificationError(str(error)) from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+            raise VerificationError(f"not a sound zip file: {error}") from error
+
+    @cached_property
+    def info(self) -> str:
+        """The dist-info folder."""
+        found = {name.split("/")[0] for name in self.files if name.split("/")[0].endswith(".dist-info")}
+        if len(found) != 1:
+            raise VerificationError(f"{len(found)} dist-info folders; one is expected")
+        return found.pop()
+
+    def headers(self, name: str) -> Message:
+        """A file of dist-info that has the form of an e-mail's head."""
+        return email.parser.BytesParser().parsebytes(self.member(f"{self.info}/{name}"))
+
+    def member(self, name: str) -> bytes:
+        """A file of the wheel."""
+        if name not in self.files:
+            raise VerificationError(f"{name} is missing")
+        return self.files[name]
+
+    @cached_property
+    def folder(self) -> str:
+        """The runtime's folder in the wheel."""
+        found = [name for name in self.files if name.startswith(f"{FOLDER}/") and name.count("/") == 2]
+        found = [name.removesuffix(f"/{NAME}") for name in found if name.endswith(f"/{NAME}")]
+        if len(found) != 1:
+            raise VerificationError(f"{len(found)} files {FOLDER}/<variant>/{NAME}; one is expected")
+        return found[0]
+
+    @cached_property
+    def runtime(self) -> RuntimeJson:
+        """What the runtime says of itself."""
+        try:
+            return parse(self.member(f"{self.folder}/{NAME}"))
+        except ValueError as error:
+            raise VerificationError(f"{NAME}: {error}") from error
+
+    @cached_property
+    def contents(self) -> dict[str, bytes]:
+        """The runtime's files but runtime.json, relative to its folder."""
+        prefix = f"{self.folder}/"
+        found = {name.removeprefix(prefix): data for name, data in self.files.items() if name.startswith(prefix)}
+        return {name: data for name, data in found.items() if name != NAME}
+
+    @cached_property
+    def tag(self) -> PlatformTag:
+        """The platform that the file's name promises."""
+        try:
+            tags = parse_wheel_filename(self.path.name)[3]
+        except InvalidWheelFilename as error:
+            raise VerificationError(str(error)) from error
+        parsed = [parse_tag(tag.platform) for tag in tags]
+        if len(parsed) != 1 or parsed[0] is None:
+            raise VerificationError(f"{', '.join(sorted(tag.platform for tag in tags))} is not one known platform")
+        return parsed[0]
+
+    @cached_property
+    def spec(self) -> spec.Spec:
+        """What the manifests say this runtime should be."""
+        runtime = self.runtime
+        try:
+            return spec.resolve(self.catalog, runtime.variant, runtime.target, runtime.ort_version)
+        except BuildError as error:
+            raise VerificationError(f"the manifests don't know it: {error.paragraph()}") from error
+
+    @cached_property
+    def binaries(self) -> dict[str, BinaryFacts]:
+        """The native libraries: by what their first bytes are, and every file that is said to be one."""
+        said = {file.name for file in self.spec.files} | {self.runtime.library}
+        found = {}
+        for name, data in self.contents.items():
+            if name in said or data[:4] in _NATIVE or data[:2] == b"MZ":
+                file = self.scratch / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(data)
+                found[name] = binary.inspect(file, self.tag.arch)
+        if missing := said - self.contents.keys():
+            raise VerificationError(f"{', '.join(sorted(missing))} missing")
+        return found
+
+
+_MOST = 8 << 30  # bytes that a wheel may unpack to
+_NATIVE = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
+
+
+def verify(path: Path, catalog: Catalog, scratch: Path) -> list[Row]:
+    """Every check but the run (see `trial`), in the table's order.
+
+    Args:
+        path: the wheel.
+        catalog: the manifests to hold it against.
+        scratch: an empty folder.
+    """
+    subject = Subject(path, catalog, scratch)
+    rows: list[Row] = []
+    passed: set[str] = set()
+    for check in CHECKS:
+        if missing := [name for name in check.needs if name not in passed]:
+            rows.append(Row(check=check.name, verdict=Verdict.SKIP, detail=f"not checked: {missing[0]} failed"))
+            continue
+        try:
+            finding = check.run(subject)
+        except BuildError as error:
+            finding = Finding(problems=(error.paragraph(),))
+        if finding.problems:
+            rows.append(Row(check=check.name, verdict=Verdict.FAIL, detail="; ".join(finding.problems)))
+        else:
+            passed.add(check.name)
+            rows.append(Row(check=check.name, verdict=finding.holds, detail=finding.detail or check.title))
+    return rows
+
+
+def _archive(subject: Subject) -> Finding:
+    return Finding(detail=f"{len(subject.files)} files, {sum(map(len, subject.files.values())) / 1e6:.1f} MB")
+
+
+def _name(subject: Subject) -> Finding:
+    try:
+        name, version, _, tags = parse_wheel_filename(subject.path.name)
+    except InvalidWheelFilename as error:
+        return Finding(problems=(str(error),))
+    problems = []
+    if subject.info != f"{name.replace('-', '_')}-{version}.dist-info":
+        problems.append(f"{subject.info} does not fit the file's name")
+    metadata = subject.headers("METADATA")
+    if (metadata["Name"], metadata["Version"]) != (name, str(version)):
+        problems.append(f"METADATA is of {metadata['Name']} {metadata['Version']}")
+    wheel = subject.headers("WHEEL")
+    written = set(wheel.get_all("Tag", []))
+    if written != {str(tag) for tag in tags}:
+        problems.append(f"WHEEL has the tags {', '.join(sorted(written))}")
+    if wheel["Root-Is-Purelib"] != "false":
+        problems.append("WHEEL: Root-Is-Purelib is not false")
+    return Finding(problems=tuple(problems), detail=f"{name} {version}, {', '.join(map(str, tags))}")
+
+
+def _record(subject: Subject) -> Finding:
+    own = f"{subject.info}/RECORD"
+    problems = []
+    try:
+        lines = [line for line in csv.reader(io.StringIO(subject.member(own).decode())) if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        return Finding(problems=(f"RECORD can't be read: {error}",))
+    listed = set()
+    for line in lines:
+        if len(line) != 3:
+            problems.append(f"RECORD has a line with {len(line)} fields")
+            continue
+        name, digest, size = line
+        if name in listed:
+            problems.append(f"{name} is listed twice")
+        listed.add(name)
+        if name == own:
+            continue
+        if name not in subject.files:
+            problems.append(f"{name} is listed but not there")
+        elif not _same_digest(digest, subject.files[name]):
+            problems.append(f"{name} has another hash than listed")
+        elif size != str(len(subject.files[name])):
+            problems.append(f"{name} has another size than listed")
+    problems += [f"{name} is not listed" for name in sorted(subject.files.keys() - listed)]
+    return Finding(problems=tuple(problems), detail=f"{len(listed)} files, all with their SHA-256")
+
+
+def _same_digest(listed: str, data: bytes) -> bool:
+    algorithm, _, value = listed.partition("=")
+    try:
+        raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+    except (binascii.Error, ValueError):
+        return False
+    return algorithm == "sha256" and raw == hashlib.sha256(data).digest()
+
+
+def _contents(subject: Subject) -> Finding:
+    allowed = (f"{subject.folder}/", f"{subject.info}/")
+    strangers = [name for name in subject.files if not name.startswith(allowed)]
+    return Finding(
+        problems=tuple(f"{name} is neither of the runtime nor of dist-info" for name in strangers),
+        detail=f"{subject.folder}/ and {subject.info}/",
+    )
+
+
+def _metadata(subject: Subject) -> Finding:
+    data = subject.member(f"{subject.info}/METADATA")
+    try:
+        metadata = Metadata.from_email(data, validate=True)
+    except ExceptionGroup as group:
+        return Finding(problems=tuple(str(error) for error in group.exceptions))
+    problems = []
+    if metadata.metadata_version < "2.4" or not metadata.license_expression or not metadata.license_files:
+        problems.append("Metadata-Version 2.4 with License-Expression and License-File is expected")
+    problems += [
+        f"licenses/{name} is missing"
+        for name in metadata.license_files or []
+        if f"{subject.info}/licenses/{name}" not in subject.files
+    ]
+    return Finding(
+        problems=tuple(problems),
+        detail=f"{metadata.metadata_version}, {metadata.license_expression}, {len(metadata.license_files or [])} texts",
+    )
+
+
+def _sbom(subject: Subject) -> Finding:
+    folder = f"{subject.info}/sboms/"
+    found = [name for name in subject.files if name.startswith(folder)]
+    if not found:
+        return Finding(problems=("there is none",))
+    expected = {file.sha256 for file in subject.runtime.files.values()}
+    for name in found:
+        try:
+            data = json.loads(subject.files[name])
+            hashes = {item["content"] for part in data["components"] for item in part.get("hashes", [])}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return Finding(problems=(f"{name} can't be read: {error!r}",))
+        if data.get("bomFormat") != "CycloneDX":
+            return Finding(problems=(f"{name} is not CycloneDX",))
+        if not expected <= hashes:
+            return Finding(problems=(f"{name} lacks the hash of a file of the runtime",))
+    return Finding(detail=", ".join(name.removeprefix(folder) for name in found))
+
+
+def _runtime_json(subject: Subject) -> Finding:
+    runtime = subject.runtime
+    folder = subject.folder.rpartition("/")[2]
+    problems = [f"{key} is {value!r}, in the folder {folder}" for key, value in _names(runtime) if value != folder]
+    if runtime.library not in runtime.files:
+        problems.append(f"library {runtime.library!r} is not among files")
+    wanted = f"ortpack_{runtime.variant.replace('-', '_')}-{runtime.ort_version}.dist-info"
+    if subject.info != wanted:
+        problems.append(f"{runtime.variant} {runtime.ort_version} does not belong into {subject.info}")
+    tag = subject.tag
+    said = (tag.os, tag.arch, tag.libc, tag.version)
+    stated = runtime.platform
+    if said != (stated.os, stated.arch, stated.libc, stated.libc_version or stated.os_version):
+        problems.append(f"platform is not that of the tag {tag}")
+    return Finding(problems=tuple(problems), detail=f"schema 1, {runtime.variant}, ORT {runtime.ort_version}")
+
+
+def _names(runtime: RuntimeJson) -> tuple[tuple[str, str], ...]:
+    return (("name", runtime.name), ("variant", runtime.variant))
+
+
+def _files(subject: Subject) -> Finding:
+    problems = []
+    for name, expected in subject.runtime.files.items():
+        data = subject.contents.get(name)
+        if data is None:
+            problems.append(f"{name} is missing")
+        elif (len(data), sha256(data)) != (expected.size, expected.sha256):
+            problems.append(f"{name} has other bytes than {NAME} says")
+    problems += [f"{NAME} does not list {name}" for name in sorted(subject.contents.keys() - subject.runtime.files)]
+    return Finding(problems=tuple(problems), detail=f"{len(subject.runtime.files)} files as {NAME} lists them")
+
+
+def _provenance(subject: Subject) -> Finding:
+    stated: Mapping[str, Any] = subject.runtime.provenance
+    if stated.get("spec") != subject.spec.digest:
+        return Finding(problems=(f"made from the spec {stated.get('spec')}, the manifests' is {subject.spec.digest}",))
+    return Finding(detail=f"{stated.get('origin')}, spec {subject.spec.digest[:12]}")
+
+
+def _architecture(subject: Subject) -> Finding:
+    tag = subject.tag
+    problems = [
+        f"{name} is for {facts.os} {facts.arch}, the tag says {tag}"
+        for name, facts in subject.binaries.items()
+        if (facts.os, facts.arch) != (tag.os, tag.arch)
+    ]
+    return Finding(problems=tuple(problems), detail=f"{len(subject.binaries)} libraries for {tag.os} {tag.arch}")
+
+
+def _baseline(subject: Subject) -> Finding:
+    tag = subject.tag
+    granted = subject.spec.system.symbols
+    problems = []
+    newest: dict[str, str] = {}
+    for name, facts in subject.binaries.items():
+        if facts.minimum_os is not None:
+            newest["macOS"] = max(newest.get("macOS", "0"), facts.minimum_os, key=version_key)
+            if tag.version is None or version_key(facts.minimum_os) > version_key(tag.version):
+                problems.append(f"{name} needs macOS {facts.minimum_os}")
+        for version in sorted(facts.symbol_versions):
+            split = binary.split_version(version)
+            if split is None or split[0] not in granted or version_key(split[1]) > version_key(granted[split[0]]):
+                problems.append(f"{name} needs {version}")
+            else:
+                newest[split[0]] = max(newest.get(split[0], "0"), split[1], key=version_key)
+    if problems:
+        problems.append(f"{tag} does not promise that")
+    needs = ", ".join(f"{key} {value}" for key, value in sorted(newest.items())) or "no particular version"
+    return Finding(problems=tuple(problems), detail=f"{tag}: needs {needs}")
+
+
+def _imports(subject: Subject) -> Finding:
+    problems = []
+    found = {}
+    for name, facts in subject.binaries.items():
+        for library in facts.needed:
+            origin = binary.whence(library, subject.spec.system.libraries, subject.contents, facts.os)
+            if origin is None:
+                problems.append(f"{name} needs {library}, which is not on the allow-list")
+            elif origin != "bundle":
+                found[library] = origin
+    stated = {requirement.library: requirement.origin for requirement in subject.runtime.requires}
+    if not problems and found != stated:
+        problems.append(f"{NAME} requires {sorted(stated)}, the libraries need {sorted(found)}")
+    return Finding(problems=tuple(problems), detail=", ".join(sorted(found)) or "none")
+
+
+def _exports(subject: Subject) -> Finding:
+    problems = []
+    count = 0
+    for file in subject.spec.files:
+        exports = subject.binaries[file.name].exports
+        count += len(exports)
+        problems += [f"{file.name} does not export {name}" for name in file.exports if name not in exports]
+        extra = sorted(exports - {*file.exports, *file.may_export})
+        if extra:
+            problems.append(f"{file.name} exports {len(extra)} unexpected symbols: {', '.join(extra[:5])}")
+    problems += [
+        f"{name} is a library that the manifest does not name"
+        for name in sorted(subject.binaries.keys() - {file.name for file in subject.spec.files})
+    ]
+    return Finding(problems=tuple(problems), detail=f"{count} symbols, all expected")
+
+
+def _rpath(subject: Subject) -> Finding:
+    own = {"$ORIGIN", "$ORIGIN/", "@loader_path", "@loader_path/"}
+    found = [(name, path) for name, facts in subject.binaries.items() for path in facts.rpaths]
+    return Finding(
+        problems=tuple(f"{name} searches {path}" for name, path in found if path not in own),
+        detail=", ".join(sorted({path for _, path in found})) or "none",
+    )
+
+
+def _stack(subject: Subject) -> Finding:
+    return Finding(
+        problems=tuple(
+            f"{name} asks for an executable stack"
+            for name, facts in subject.binaries.items()
+            if not facts.hardening.get("NX", True)
+        ),
+        detail="not executable",
+    )
+
+
+def _hardening(subject: Subject) -> Finding:
+    def line(name: str, facts: BinaryFacts) -> str:
+        off = [key for key, on in facts.hardening.items() if not on]
+        on = [key for key, on in facts.hardening.items() if on]
+        return f"{name}: {', '.join(on) or 'nothing'}" + (f" (without {', '.join(off)})" if off else "")
+
+    return Finding(detail="; ".join(line(*item) for item in subject.binaries.items()), holds=Verdict.INFO)
+
+
+_READABLE = ("archive", "runtime.json")
+
+CHECKS: tuple[Check, ...] = (
+    Check(name="archive", title="a sound zip file with safe names", run=_archive),
+    Check(name="name", title="file name, dist-info, METADATA and WHEEL agree", run=_name, needs=("archive",)),
+    Check(name="RECORD", title="lists every file with its hash", run=_record, needs=("archive",)),
+    Check(name="METADATA", title="valid, 2.4, with licences", run=_metadata, needs=("archive",)),
+    Check(name="runtime.json", title="schema 1, in agreement with tag and name", run=_runtime_json, needs=("archive",)),
+    Check(name="contents", title="nothing but the runtime and dist-info", run=_contents, needs=_READABLE),
+    Check(name="SBOM", title="CycloneDX with every file's hash", run=_sbom, needs=_READABLE),
+    Check(name="files", title="the bytes that runtime.json lists", run=_files, needs=_READABLE),
+    Check(name="provenance", title="made from the manifests' spec", run=_provenance, needs=_READABLE),
+    Check(name="architecture", title="that of the tag", run=_architecture, needs=_READABLE),
+    Check(name="baseline", title="needs no newer system than the tag says", run=_baseline, needs=("architecture",)),
+    Check(name="imports", title="only libraries on the allow-list", run=_imports, needs=("architecture",)),
+    Check(name="exports", title="what the manifest says and no more", run=_exports, needs=("architecture",)),
+    Check(name="RPATH", title="none but the library's own folder", run=_rpath, needs=("architecture",)),
+    Check(name="stack", title="not executable", run=_stack, needs=("architecture",)),
+    Check(name="hardening", title="protections of each library", run=_hardening, needs=("architecture",)),
+)
+
+
+def holds(rows: Iterable[Row]) -> bool:
+    """Whether nothing failed."""
+    return all(row.verdict is not Verdict.FAIL for row in rows)
