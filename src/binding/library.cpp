@@ -1,0 +1,150 @@
+#include "library.h"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+
+#include "entry.h"
+
+namespace ortpack {
+
+namespace {
+
+constexpr uint32_t oldest_api = 17;
+
+void check_severity(int severity) {
+  if (severity < ORT_LOGGING_LEVEL_VERBOSE || severity > ORT_LOGGING_LEVEL_FATAL) {
+    throw Error("InvalidArgument", "log severity " + std::to_string(severity) +
+                                       " is none of 0 (verbose), 1 (info), 2 (warning), 3 (error), 4 (fatal)");
+  }
+}
+
+// What all libraries share. Never destroyed, as the libraries are not.
+struct Process {
+  std::mutex mutex;
+  std::map<const OrtApiBase*, Library*> libraries;
+  int severity = ORT_LOGGING_LEVEL_WARNING;
+};
+
+Process& process() {
+  static Process& shared = *new Process;
+  return shared;
+}
+
+// For every library, those that are loaded later included.
+void set_severity_of_all(int severity) {
+  const std::lock_guard<std::mutex> lock(process().mutex);
+  check_severity(severity);
+  process().severity = severity;
+  for (const auto& [base, library] : process().libraries) library->set_default_logger_severity(severity);
+}
+
+}  // namespace
+
+Library& Library::open(const std::string& path) {
+  const OrtApiBase* base = find_api_base(path);
+  const std::lock_guard<std::mutex> lock(process().mutex);
+  Library*& library = process().libraries[base];
+  if (library == nullptr) {
+    library = new Library(*base, path);
+    library->severity_ = static_cast<OrtLoggingLevel>(process().severity);
+  }
+  return *library;
+}
+
+Library::Library(const OrtApiBase& base, const std::string& path) : path_(path) {
+  version_ = base.GetVersionString();
+  unsigned major = 0;
+  unsigned minor = 0;
+  if (std::sscanf(version_.c_str(), "%u.%u", &major, &minor) != 2 || major != 1) {
+    throw Error("RuntimeLoadError", path + " calls itself ONNX Runtime " + version_ + ", which ortpack can't use");
+  }
+  if (minor < oldest_api) {
+    throw Error("RuntimeLoadError", path + " is ONNX Runtime " + version_ + "; ortpack needs 1." +
+                                        std::to_string(oldest_api) + " or newer");
+  }
+  api_version_ = minor;
+  // Never more than the library has: it would answer on standard error
+  table_version_ = std::min<uint32_t>(minor, ORT_API_VERSION);
+  api_ = base.GetApi(table_version_);
+  if (api_ == nullptr) {
+    throw Error("RuntimeLoadError", path + " (ONNX Runtime " + version_ + ") does not offer version " +
+                                        std::to_string(table_version_) + " of its C API");
+  }
+  check(*api_, api_->CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &cpu_memory_));
+  check(*api_, api_->GetAllocatorWithDefaultOptions(&allocator_));
+}
+
+void Library::need(uint32_t since, const char* what) const {
+  if (table_version_ < since) {
+    throw Error("NotImplemented", std::string(what) + " needs ONNX Runtime 1." + std::to_string(since) +
+                                      " or newer; this runtime is " + version_);
+  }
+}
+
+OrtEnv* Library::env() {
+  const std::lock_guard<std::mutex> lock(env_mutex_);
+  if (env_ != nullptr) return env_;
+  if (!global_threads_) {
+    check(*api_, api_->CreateEnv(severity_, ORTPACK_PACKAGE, &env_));
+    return env_;
+  }
+  OrtThreadingOptions* threading = nullptr;
+  check(*api_, api_->CreateThreadingOptions(&threading));
+  OrtStatus* status = api_->SetGlobalIntraOpNumThreads(threading, global_intra_op_);
+  if (status == nullptr) status = api_->SetGlobalInterOpNumThreads(threading, global_inter_op_);
+  if (status == nullptr) status = api_->CreateEnvWithGlobalThreadPools(severity_, ORTPACK_PACKAGE, threading, &env_);
+  api_->ReleaseThreadingOptions(threading);
+  check(*api_, status);
+  return env_;
+}
+
+std::vector<std::string> Library::available_providers() const {
+  char** names = nullptr;
+  int count = 0;
+  check(*api_, api_->GetAvailableProviders(&names, &count));
+  std::vector<std::string> providers(names, names + count);
+  check(*api_, api_->ReleaseAvailableProviders(names, count));
+  return providers;
+}
+
+void Library::set_default_logger_severity(int severity) {
+  check_severity(severity);
+  const std::lock_guard<std::mutex> lock(env_mutex_);
+  severity_ = static_cast<OrtLoggingLevel>(severity);
+  if (env_ != nullptr) check(*api_, api_->UpdateEnvWithCustomLogLevel(env_, severity_));
+}
+
+void Library::set_global_threads(int intra_op, int inter_op) {
+  const std::lock_guard<std::mutex> lock(env_mutex_);
+  if (env_ != nullptr) {
+    throw Error("Fail", "the global thread pools have to be set before the first session is created");
+  }
+  global_threads_ = true;
+  global_intra_op_ = intra_op;
+  global_inter_op_ = inter_op;
+}
+
+void bind_library(nb::module_& module) {
+  module.def("set_default_logger_severity", &set_severity_of_all, nb::arg("severity"),
+             "What every library logs, those that are loaded later included.");
+  nb::class_<Library>(module, "Library", "One ONNX Runtime library, loaded for as long as the process lives.")
+      .def(nb::new_([](const std::string& path) { return &Library::open(path); }), nb::arg("path") = "",
+           nb::rv_policy::reference)
+      .def_prop_ro("path", &Library::path)
+      .def_prop_ro("version", &Library::version)
+      .def_prop_ro("api_version", &Library::api_version)
+      .def_prop_ro("table_version", &Library::table_version)
+      .def("available_providers", &Library::available_providers)
+      .def("build_info", &Library::build_info)
+      .def("set_default_logger_severity", &Library::set_default_logger_severity, nb::arg("severity"))
+      .def("set_global_threads", &Library::set_global_threads, nb::arg("intra_op"), nb::arg("inter_op"))
+      .def("__repr__", [](const Library& self) {
+        return "<Library ONNX Runtime " + self.version() + " at " + self.path() + ">";
+      });
+}
+
+}  // namespace ortpack

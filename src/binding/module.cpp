@@ -1,0 +1,14 @@
+// The module `_binding`: everything native of the package.
+#include "io_binding.h"
+
+NB_MODULE(_binding, module) {
+  using namespace ortpack;
+  module.doc() = "ONNX Runtime's C API, for any library since 1.17. Private: use the package.";
+  import_numpy();
+  bind_errors(module);
+  bind_library(module);
+  bind_values(module);
+  bind_options(module);
+  bind_session(module);
+  bind_io_binding(module);
+}

@@ -1,0 +1,380 @@
+"""Options of sessions: recorded here, applied to a runtime when a session is created."""
+
+from __future__ import annotations
+
+import enum
+import os
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ortpack._binding import NativeSessionOptions, RunOptions
+from ortpack.errors import InvalidArgument, NotFound, NotImplemented
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ortpack._binding import Library
+    from ortpack._values import OrtValue
+
+__all__ = ["ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel", "RunOptions", "SessionOptions"]
+
+
+class GraphOptimizationLevel(enum.IntEnum):
+    """Which rewrites of the graph a session may make."""
+
+    ORT_DISABLE_ALL = 0
+    ORT_ENABLE_BASIC = 1
+    ORT_ENABLE_EXTENDED = 2
+    ORT_ENABLE_LAYOUT = 3
+    ORT_ENABLE_ALL = 99
+
+
+class ExecutionMode(enum.IntEnum):
+    """Whether a session runs independent nodes one after the other or at the same time."""
+
+    ORT_SEQUENTIAL = 0
+    ORT_PARALLEL = 1
+
+
+class ExecutionOrder(enum.IntEnum):
+    """In which order a session visits the nodes of its graph."""
+
+    DEFAULT = 0
+    PRIORITY_BASED = 1
+    MEMORY_EFFICIENT = 2
+
+
+_E = TypeVar("_E", bound=enum.IntEnum)
+
+
+def _member(kind: type[_E], name: str, value: object) -> _E:
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = ", ".join(f"{member.name} ({member.value})" for member in kind)
+        raise InvalidArgument(f"{name} can't be {value!r}; it is one of {allowed}") from None
+
+
+def _boolean(name: str, value: object) -> bool:
+    if value not in (True, False):
+        raise InvalidArgument(f"{name} has to be True or False, not {value!r}")
+    return bool(value)
+
+
+def _integer(name: str, value: object, lowest: int, highest: int = 2**31 - 1) -> int:
+    try:
+        number = int(value.__index__())  # type: ignore[attr-defined]
+    except AttributeError:
+        raise InvalidArgument(f"{name} has to be a whole number, not {value!r}") from None
+    if not lowest <= number <= highest:
+        raise InvalidArgument(f"{name} has to be {lowest} to {highest}, not {number}")
+    return number
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not isinstance(value, str):
+        raise InvalidArgument(f"{name} has to be a str, not {value!r}")
+    return value
+
+
+class SessionOptions:
+    """How a session is created. Belongs to no runtime, and may be used for any number of sessions.
+
+    Wrong values are refused when they are set, what a runtime does not support when a session is created.
+    """
+
+    __slots__ = (
+        "_calls",
+        "_config",
+        "_enable_cpu_mem_arena",
+        "_enable_mem_pattern",
+        "_enable_profiling",
+        "_execution_mode",
+        "_graph_optimization_level",
+        "_inter_op_num_threads",
+        "_intra_op_num_threads",
+        "_log_severity_level",
+        "_log_verbosity_level",
+        "_logid",
+        "_optimized_model_filepath",
+        "_profile_file_prefix",
+        "_providers",
+        "_use_deterministic_compute",
+        "_use_per_session_threads",
+    )
+
+    def __init__(self) -> None:
+        self._calls: list[tuple[str, tuple[Any, ...]]] = []  # methods of NativeSessionOptions, with their arguments
+        self._config: dict[str, str] = {}
+        self._providers: list[tuple[str, dict[str, str]]] = []
+        self._enable_cpu_mem_arena = True
+        self._enable_mem_pattern = True
+        self._enable_profiling = False
+        self._execution_mode = ExecutionMode.ORT_SEQUENTIAL
+        self._graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_ALL
+        self._inter_op_num_threads = 0
+        self._intra_op_num_threads = 0
+        self._log_severity_level = -1
+        self._log_verbosity_level = 0
+        self._logid = ""
+        self._optimized_model_filepath = ""
+        self._profile_file_prefix = "onnxruntime_profile_"
+        self._use_deterministic_compute = False
+        self._use_per_session_threads = True
+
+    def __repr__(self) -> str:
+        return f"<SessionOptions {' '.join(f'{name}={value!r}' for name, value in self._changed().items())}>"
+
+    def _changed(self) -> dict[str, object]:
+        fresh = SessionOptions()
+        names = (name for name in self.__slots__ if name not in ("_calls", "_config", "_providers"))
+        changed = {name[1:]: getattr(self, name) for name in names if getattr(self, name) != getattr(fresh, name)}
+        return changed | self._config
+
+    def _copy(self) -> SessionOptions:
+        copy = SessionOptions()
+        for name in self.__slots__:
+            value = getattr(self, name)
+            setattr(copy, name, value.copy() if isinstance(value, (list, dict)) else value)
+        return copy
+
+    def _native(self, library: Library, verbosity: int) -> NativeSessionOptions:
+        """These options for one library; `verbosity` counts where none was set here."""
+        native = NativeSessionOptions(library)
+        fresh = SessionOptions()
+        if self._log_verbosity_level == 0 and verbosity:
+            native.set_log_verbosity_level(verbosity)
+        for attribute, apply in (
+            ("_execution_mode", native.set_execution_mode),
+            ("_graph_optimization_level", native.set_graph_optimization_level),
+            ("_intra_op_num_threads", native.set_intra_op_num_threads),
+            ("_inter_op_num_threads", native.set_inter_op_num_threads),
+            ("_log_severity_level", native.set_log_severity_level),
+            ("_log_verbosity_level", native.set_log_verbosity_level),
+            ("_logid", native.set_logid),
+            ("_enable_mem_pattern", native.set_mem_pattern),
+            ("_enable_cpu_mem_arena", native.set_cpu_mem_arena),
+            ("_use_deterministic_compute", native.set_deterministic_compute),
+            ("_optimized_model_filepath", native.set_optimized_model_filepath),
+        ):
+            value = getattr(self, attribute)
+            if value != getattr(fresh, attribute):
+                apply(value)
+        if self._enable_profiling:
+            native.enable_profiling(self._profile_file_prefix)
+        if not self._use_per_session_threads:
+            native.disable_per_session_threads()
+        for key, entry in self._config.items():
+            native.add_session_config_entry(key, entry)
+        for method, arguments in self._calls:
+            getattr(native, method)(*arguments)
+        return native
+
+    # --- properties, all with the official names ----------------------------------------------------------------
+
+    @property
+    def enable_cpu_mem_arena(self) -> bool:
+        """Keep freed memory of the CPU for later runs. Default: True."""
+        return self._enable_cpu_mem_arena
+
+    @enable_cpu_mem_arena.setter
+    def enable_cpu_mem_arena(self, value: bool) -> None:
+        self._enable_cpu_mem_arena = _boolean("enable_cpu_mem_arena", value)
+
+    @property
+    def enable_mem_pattern(self) -> bool:
+        """Plan memory ahead where all shapes are known. Default: True."""
+        return self._enable_mem_pattern
+
+    @enable_mem_pattern.setter
+    def enable_mem_pattern(self, value: bool) -> None:
+        self._enable_mem_pattern = _boolean("enable_mem_pattern", value)
+
+    @property
+    def enable_mem_reuse(self) -> bool:
+        """Let values take over each other's memory. Always True: the C API can't turn it off."""
+        return True
+
+    @enable_mem_reuse.setter
+    def enable_mem_reuse(self, value: bool) -> None:
+        if not _boolean("enable_mem_reuse", value):
+            raise NotImplemented("enable_mem_reuse can't be turned off through ONNX Runtime's C API")
+
+    @property
+    def enable_profiling(self) -> bool:
+        """Write a profile of every run. Default: False."""
+        return self._enable_profiling
+
+    @enable_profiling.setter
+    def enable_profiling(self, value: bool) -> None:
+        self._enable_profiling = _boolean("enable_profiling", value)
+
+    @property
+    def execution_mode(self) -> ExecutionMode:
+        """One node after the other, or several at once. Default: ORT_SEQUENTIAL."""
+        return self._execution_mode
+
+    @execution_mode.setter
+    def execution_mode(self, value: ExecutionMode) -> None:
+        self._execution_mode = _member(ExecutionMode, "execution_mode", value)
+
+    @property
+    def execution_order(self) -> ExecutionOrder:
+        """The order of nodes. Always DEFAULT: the C API can't change it."""
+        return ExecutionOrder.DEFAULT
+
+    @execution_order.setter
+    def execution_order(self, value: ExecutionOrder) -> None:
+        if _member(ExecutionOrder, "execution_order", value) != ExecutionOrder.DEFAULT:
+            raise NotImplemented("execution_order can't be changed through ONNX Runtime's C API")
+
+    @property
+    def graph_optimization_level(self) -> GraphOptimizationLevel:
+        """Which rewrites of the graph are allowed. Default: ORT_ENABLE_ALL."""
+        return self._graph_optimization_level
+
+    @graph_optimization_level.setter
+    def graph_optimization_level(self, value: GraphOptimizationLevel) -> None:
+        self._graph_optimization_level = _member(GraphOptimizationLevel, "graph_optimization_level", value)
+
+    @property
+    def inter_op_num_threads(self) -> int:
+        """Threads that run different nodes at once; 0: ONNX Runtime decides."""
+        return self._inter_op_num_threads
+
+    @inter_op_num_threads.setter
+    def inter_op_num_threads(self, value: int) -> None:
+        self._inter_op_num_threads = _integer("inter_op_num_threads", value, 0)
+
+    @property
+    def intra_op_num_threads(self) -> int:
+        """Threads that share the work of one node; 0: ONNX Runtime decides."""
+        return self._intra_op_num_threads
+
+    @intra_op_num_threads.setter
+    def intra_op_num_threads(self, value: int) -> None:
+        self._intra_op_num_threads = _integer("intra_op_num_threads", value, 0)
+
+    @property
+    def log_severity_level(self) -> int:
+        """0 verbose, 1 info, 2 warning, 3 error, 4 fatal; -1: the default logger's."""
+        return self._log_severity_level
+
+    @log_severity_level.setter
+    def log_severity_level(self, value: int) -> None:
+        self._log_severity_level = _integer("log_severity_level", value, -1, 4)
+
+    @property
+    def log_verbosity_level(self) -> int:
+        """How much is logged at severity 0."""
+        return self._log_verbosity_level
+
+    @log_verbosity_level.setter
+    def log_verbosity_level(self, value: int) -> None:
+        self._log_verbosity_level = _integer("log_verbosity_level", value, 0)
+
+    @property
+    def logid(self) -> str:
+        """Names the session in the log."""
+        return self._logid
+
+    @logid.setter
+    def logid(self, value: str) -> None:
+        self._logid = _text("logid", value)
+
+    @property
+    def optimized_model_filepath(self) -> str:
+        """Where the optimized model is written; empty: nowhere."""
+        return self._optimized_model_filepath
+
+    @optimized_model_filepath.setter
+    def optimized_model_filepath(self, value: str | os.PathLike[str]) -> None:
+        self._optimized_model_filepath = _text("optimized_model_filepath", value)
+
+    @property
+    def profile_file_prefix(self) -> str:
+        """How names of profiles start; a time and `.json` follow."""
+        return self._profile_file_prefix
+
+    @profile_file_prefix.setter
+    def profile_file_prefix(self, value: str | os.PathLike[str]) -> None:
+        self._profile_file_prefix = _text("profile_file_prefix", value)
+
+    @property
+    def use_deterministic_compute(self) -> bool:
+        """Prefer kernels whose results do not vary from run to run. Default: False."""
+        return self._use_deterministic_compute
+
+    @use_deterministic_compute.setter
+    def use_deterministic_compute(self, value: bool) -> None:
+        self._use_deterministic_compute = _boolean("use_deterministic_compute", value)
+
+    @property
+    def use_per_session_threads(self) -> bool:
+        """Threads of its own for the session; False: those of `set_global_thread_pool_sizes`."""
+        return self._use_per_session_threads
+
+    @use_per_session_threads.setter
+    def use_per_session_threads(self, value: bool) -> None:
+        self._use_per_session_threads = _boolean("use_per_session_threads", value)
+
+    # --- methods ------------------------------------------------------------------------------------------------
+
+    def add_session_config_entry(self, key: str, value: str) -> None:
+        """Set one entry of ONNX Runtime's session configuration, such as `session.intra_op.allow_spinning`."""
+        self._config[_text("key", key)] = _text("value", value)
+
+    def get_session_config_entry(self, key: str) -> str:
+        """The entry's value.
+
+        Raises:
+            NotFound: it was never set.
+        """
+        try:
+            return self._config[key]
+        except KeyError:
+            raise NotFound(f"these SessionOptions have no config entry {key!r}") from None
+
+    def add_free_dimension_override_by_name(self, name: str, size: int) -> None:
+        """Give the dimension that the model calls `name` a fixed size."""
+        size = _integer("size", size, 0, 2**63 - 1)
+        self._calls.append(("add_free_dimension_override_by_name", (_text("name", name), size)))
+
+    def add_free_dimension_override_by_denotation(self, denotation: str, size: int) -> None:
+        """Give dimensions of that denotation (such as `DATA_BATCH`) a fixed size."""
+        size = _integer("size", size, 0, 2**63 - 1)
+        self._calls.append(("add_free_dimension_override_by_denotation", (_text("denotation", denotation), size)))
+
+    def add_initializer(self, name: str, value: OrtValue) -> None:
+        """Use `value` for the model's initializer `name`. It is not copied, so that sessions can share it."""
+        self._calls.append(("add_initializer", (_text("name", name), value)))
+
+    def add_external_initializers(self, names: Sequence[str], values: Sequence[OrtValue]) -> None:
+        """Use `values` for initializers whose data the model keeps in other files."""
+        if len(names) != len(values):
+            raise InvalidArgument(f"{len(names)} names of external initializers, but {len(values)} values")
+        self._calls.append(("add_external_initializers", (list(names), list(values))))
+
+    def add_external_initializers_from_files_in_memory(
+        self, names: Sequence[str], files: Sequence[bytes], lengths: Sequence[int] | None = None
+    ) -> None:
+        """Use `files` in place of the files called `names`, where the model keeps data of initializers."""
+        if lengths is not None:
+            files = [file[:length] for file, length in zip(files, lengths, strict=True)]
+        if len(names) != len(files):
+            raise InvalidArgument(f"{len(names)} names of external files, but {len(files)} files")
+        arguments = ([_text("name", name) for name in names], [bytes(file) for file in files])
+        self._calls.append(("add_external_initializers_from_files_in_memory", arguments))
+
+    def register_custom_ops_library(self, path: str | os.PathLike[str]) -> None:
+        """Load a library of custom operators when a session is created."""
+        self._calls.append(("register_custom_ops_library", (_text("path", path),)))
+
+    def add_provider(self, name: str, options: Mapping[str, object] | None = None) -> None:
+        """Use an execution provider, after those that were added before; for sessions without `providers=`."""
+        self._providers.append((_text("name", name), {str(key): str(value) for key, value in (options or {}).items()}))
+
+    def has_providers(self) -> bool:
+        """Whether `add_provider` was called."""
+        return bool(self._providers)

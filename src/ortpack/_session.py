@@ -1,0 +1,360 @@
+"""Sessions, and the functions of the package that ask the default runtime something."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+from ortpack import _binding
+from ortpack._binding import Session
+from ortpack._options import SessionOptions
+from ortpack._values import IOBinding, OrtValue
+from ortpack.errors import InvalidArgument, InvalidProtobuf, NoSuchFile, UnknownProviderError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ortpack._runtime import LoadedRuntime
+
+    Providers = Sequence[str | tuple[str, Mapping[str, object]]]
+
+__all__ = [
+    "InferenceSession",
+    "ModelMetadata",
+    "NodeArg",
+    "get_all_providers",
+    "get_available_providers",
+    "get_build_info",
+    "get_device",
+    "get_version_string",
+    "set_default_logger_severity",
+    "set_default_logger_verbosity",
+    "set_global_thread_pool_sizes",
+]
+
+CPU = "CPUExecutionProvider"
+
+# Every execution provider that some build of ONNX Runtime has, best first.
+ALL_PROVIDERS = (
+    "NvTensorRTRTXExecutionProvider",
+    "TensorrtExecutionProvider",
+    "CUDAExecutionProvider",
+    "MIGraphXExecutionProvider",
+    "ROCMExecutionProvider",
+    "OpenVINOExecutionProvider",
+    "DnnlExecutionProvider",
+    "VitisAIExecutionProvider",
+    "QNNExecutionProvider",
+    "NnapiExecutionProvider",
+    "VSINPUExecutionProvider",
+    "JsExecutionProvider",
+    "CoreMLExecutionProvider",
+    "DmlExecutionProvider",
+    "RknpuExecutionProvider",
+    "WebNNExecutionProvider",
+    "WebGpuExecutionProvider",
+    "XnnpackExecutionProvider",
+    "CANNExecutionProvider",
+    "AzureExecutionProvider",
+    CPU,
+)
+
+_verbosity = 0  # of sessions that set none
+
+
+class NodeArg:
+    """An input or output of a model: `name`, `type` (`tensor(float)`), `shape` (numbers, names, None)."""
+
+    __slots__ = ("name", "shape", "type")
+
+    def __init__(self, name: str, type: str, shape: list[int | str | None]) -> None:  # noqa: A002 - official name
+        self.name = name
+        self.type = type
+        self.shape = shape
+
+    def __repr__(self) -> str:
+        return f"NodeArg(name={self.name!r}, type={self.type!r}, shape={self.shape!r})"
+
+
+class ModelMetadata:
+    """What a model says of itself."""
+
+    __slots__ = (
+        "custom_metadata_map",
+        "description",
+        "domain",
+        "graph_description",
+        "graph_name",
+        "producer_name",
+        "version",
+    )
+
+    def __init__(
+        self,
+        producer_name: str,
+        graph_name: str,
+        domain: str,
+        description: str,
+        graph_description: str,
+        version: int,
+        custom_metadata_map: dict[str, str],
+    ) -> None:
+        self.producer_name = producer_name
+        self.graph_name = graph_name
+        self.domain = domain
+        self.description = description
+        self.graph_description = graph_description
+        self.version = version
+        self.custom_metadata_map = custom_metadata_map
+
+    def __repr__(self) -> str:
+        return f"ModelMetadata({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
+
+
+def provider_list(
+    providers: Providers | None, options: Sequence[Mapping[str, object]] | None
+) -> list[tuple[str, dict[str, str]]]:
+    """Providers in one form, from any that the official package takes: names, (name, options), options beside.
+
+    Raises:
+        ValueError: what was given is none of these.
+    """
+    if isinstance(providers, str):
+        raise ValueError(f"providers has to be a list, such as [{providers!r}]")
+    entries = list(providers or ())
+    if options is not None:
+        if any(not isinstance(entry, str) for entry in entries):
+            raise ValueError("give options inside providers or in provider_options, not in both")
+        if len(options) != len(entries):
+            raise ValueError(f"{len(entries)} providers, but {len(options)} provider_options")
+        entries = list(zip(entries, options, strict=True))  # type: ignore[arg-type]
+    found: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        name, chosen = (entry, {}) if isinstance(entry, str) else (entry if len(entry) == 2 else (None, None))  # type: ignore[misc]
+        if not isinstance(name, str) or not hasattr(chosen, "items"):
+            raise ValueError(f"a provider is a name or a (name, options) tuple, not {entry!r}")
+        if name in found:
+            raise ValueError(f"the provider {name!r} is given twice")
+        found[name] = {str(key): str(value) for key, value in chosen.items()}
+    return list(found.items())
+
+
+def _readable(path: str) -> None:
+    """Refuse what can't be a model, with a clearer message than ONNX Runtime's.
+
+    Raises:
+        NoSuchFile, InvalidProtobuf: with the path.
+    """
+    try:
+        status = os.stat(path)  # noqa: PTH116 - of a str, once, before a C function opens it
+    except FileNotFoundError:
+        raise NoSuchFile(f"there is no model at {path!r}") from None
+    except OSError as error:
+        raise NoSuchFile(f"the model at {path!r} can't be read: {error.strerror}") from error
+    except ValueError as error:  # a NUL in the path
+        raise NoSuchFile(f"{path!r} is no path: {error}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise InvalidProtobuf(f"{path!r} is a directory, not a model")
+
+
+class InferenceSession(Session):
+    """A model, loaded and ready to run.
+
+    Args:
+        path_or_bytes: the path of a model (`.onnx`, `.ort`), or its bytes.
+        sess_options: how the session is created.
+        providers: execution providers, best first: names, or (name, options) tuples. The CPU's is always there too.
+        provider_options: options for each of `providers`, when those are names only.
+        device: a device that the runtime has to serve, such as "cpu" or "cuda"; instead of `providers`.
+        runtime: which runtime to use: one that `load_runtime` returned, a name, or a path.
+        disabled_optimizers: names of graph optimizers to leave out.
+
+    Raises:
+        ResolutionError: the wish for a device, provider or runtime can't be met. Nothing is used in its stead.
+        OrtError: the model can't be loaded; the message has its path.
+    """
+
+    _inputs: list[NodeArg] | None
+    _outputs: list[NodeArg] | None
+
+    def __init__(
+        self,
+        path_or_bytes: str | os.PathLike[str] | bytes,
+        sess_options: SessionOptions | None = None,
+        providers: Providers | None = None,
+        provider_options: Sequence[Mapping[str, object]] | None = None,
+        *,
+        device: str | None = None,
+        runtime: LoadedRuntime | str | os.PathLike[str] | None = None,
+        disabled_optimizers: Iterable[str] | None = None,
+    ) -> None:
+        from ortpack._runtime import select  # noqa: PLC0415 - resolves and loads
+
+        model: str | bytes
+        if isinstance(path_or_bytes, (bytes, bytearray, memoryview)):
+            model = bytes(path_or_bytes)
+        elif isinstance(path_or_bytes, (str, os.PathLike)):
+            model = os.fsdecode(path_or_bytes)
+            _readable(model)
+        else:
+            raise TypeError(f"a model is given as a path or as bytes, not as {type(path_or_bytes).__name__}")
+        if sess_options is not None and not isinstance(sess_options, SessionOptions):
+            raise TypeError(f"sess_options has to be ortpack.SessionOptions, not {type(sess_options).__name__}")
+        options = SessionOptions() if sess_options is None else sess_options._copy()
+        wanted = provider_list(providers, provider_options) or options._providers
+        if wanted and device is not None:
+            raise ValueError("give device= or providers, not both")
+        if disabled_optimizers is not None:
+            names = [disabled_optimizers] if isinstance(disabled_optimizers, str) else disabled_optimizers
+            options.add_session_config_entry("optimization.disable_specified_optimizers", ";".join(names))
+
+        loaded = select(device=device, providers=[name for name, _ in wanted] or None, runtime=runtime)
+        if not wanted:
+            devices = loaded.info.devices
+            wanted = [(name, {}) for name in devices[device if device is not None else next(iter(devices))]]
+        native = options._native(loaded.library, _verbosity)
+        _append(native, loaded, wanted)
+        super().__init__(loaded.library, model, native)
+        self._runtime = loaded
+        self._options = options
+        self._provider_options = {**{name: chosen for name, chosen in wanted if name != CPU}, CPU: {}}
+        self._inputs = self._outputs = None
+
+    @property
+    def runtime(self) -> LoadedRuntime:
+        """The runtime that this session runs on."""
+        return self._runtime
+
+    def get_inputs(self) -> list[NodeArg]:
+        """The inputs that a run needs."""
+        if self._inputs is None:
+            self._inputs = [NodeArg(*port) for port in self._input_ports()]
+        return self._inputs
+
+    def get_outputs(self) -> list[NodeArg]:
+        if self._outputs is None:
+            self._outputs = [NodeArg(*port) for port in self._output_ports()]
+        return self._outputs
+
+    def get_overridable_initializers(self) -> list[NodeArg]:
+        """Weights that a run may give other values for."""
+        return [NodeArg(*port) for port in self._initializer_ports()]
+
+    def get_modelmeta(self) -> ModelMetadata:
+        return ModelMetadata(*self._metadata())
+
+    def get_session_options(self) -> SessionOptions:
+        """A copy of the options that this session was created with."""
+        return self._options._copy()
+
+    def get_providers(self) -> list[str]:
+        """The execution providers that this session really has, in order."""
+        return list(self._provider_options)
+
+    def get_provider_options(self) -> dict[str, dict[str, str]]:
+        """The options of each provider that were set, as strings."""
+        return {name: dict(options) for name, options in self._provider_options.items()}
+
+    def io_binding(self) -> IOBinding:
+        return IOBinding(self)
+
+    def run_with_iobinding(self, iobinding: IOBinding, run_options: _binding.RunOptions | None = None) -> None:
+        """Run with the inputs and outputs that were bound."""
+        if iobinding._session is not self:
+            raise InvalidArgument("the IOBinding belongs to another session")
+        iobinding._binding.run(run_options)
+
+    def run_with_ort_values(
+        self,
+        output_names: Sequence[str] | None,
+        input_dict_ort_values: Mapping[str, OrtValue],
+        run_options: _binding.RunOptions | None = None,
+    ) -> list[OrtValue]:
+        """As `run`, with outputs as OrtValues."""
+        return [OrtValue(value) for value in self._run_with_values(output_names, input_dict_ort_values, run_options)]
+
+    def disable_fallback(self) -> None:
+        """Nothing to do: ortpack never falls back to other providers than were asked for."""
+
+    def __repr__(self) -> str:
+        return f"<InferenceSession on {self._runtime} with {', '.join(self.get_providers())}>"
+
+
+def _append(native: _binding.NativeSessionOptions, loaded: LoadedRuntime, wanted: list[tuple[str, dict[str, str]]]) -> None:
+    """Add the providers to a session's options.
+
+    Raises:
+        UnknownProviderError: the runtime has none of that name.
+        InvalidArgument: the CPU's provider comes before another.
+    """
+    available = loaded.library.available_providers()
+    for position, (name, options) in enumerate(wanted):
+        if name not in available:
+            from difflib import get_close_matches  # noqa: PLC0415 - slow to import
+
+            close = get_close_matches(name, available, 1, 0.5) or get_close_matches(name, ALL_PROVIDERS, 1, 0.5)
+            hint = f"; did you mean {close[0]!r}?" if close and close[0] != name else ""
+            raise UnknownProviderError(
+                f"the runtime {loaded.info.name!r} has no provider {name!r}; it has {', '.join(available)}{hint}"
+            )
+        if name == CPU and position + 1 < len(wanted):
+            raise InvalidArgument(
+                f"{CPU} can run every node, so {wanted[position + 1][0]} after it would get none; put {CPU} last"
+            )
+        native.append_provider(name, options)
+
+
+def get_available_providers() -> list[str]:
+    """The execution providers of the default runtime."""
+    return _default().available_providers()
+
+
+def get_all_providers() -> list[str]:
+    """The execution providers that some build of ONNX Runtime has."""
+    return list(ALL_PROVIDERS)
+
+
+def get_version_string() -> str:
+    """The version of the default runtime's ONNX Runtime."""
+    return _default().version
+
+
+def get_build_info() -> str:
+    """How the default runtime's ONNX Runtime was built."""
+    return _default().build_info()
+
+
+def get_device() -> str:
+    """`GPU` when the default runtime has a provider for one, else `CPU`."""
+    gpu = ("CUDA", "Tensorrt", "NvTensorRTRTX", "ROCM", "MIGraphX", "Dml", "WebGpu")
+    return "GPU" if any(name.startswith(gpu) for name in get_available_providers()) else "CPU"
+
+
+def set_default_logger_severity(severity: int) -> None:
+    """What ONNX Runtime logs from now on: 0 verbose, 1 info, 2 warning (the default), 3 error, 4 fatal.
+
+    Holds for every runtime, those that are loaded later included.
+    """
+    _binding.set_default_logger_severity(severity)
+
+
+def set_default_logger_verbosity(verbosity: int) -> None:
+    """How much sessions that are created from now on log at severity 0, when their options do not say."""
+    global _verbosity  # noqa: PLW0603 - a setting of the process
+    _verbosity = verbosity
+
+
+def set_global_thread_pool_sizes(intra_op_num_threads: int, inter_op_num_threads: int) -> None:
+    """Give the default runtime thread pools that sessions with `use_per_session_threads = False` share.
+
+    Raises:
+        Fail: a session was created already.
+    """
+    _default().set_global_threads(intra_op_num_threads, inter_op_num_threads)
+
+
+def _default() -> _binding.Library:
+    from ortpack._runtime import runtime  # noqa: PLC0415 - resolves and loads
+
+    return runtime().library
