@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ortpack import errors as errors
     from ortpack._installed import Runtime as Runtime
+    from ortpack._options import ExecutionMode as ExecutionMode
+    from ortpack._options import ExecutionOrder as ExecutionOrder
+    from ortpack._options import GraphOptimizationLevel as GraphOptimizationLevel
+    from ortpack._options import RunOptions as RunOptions
+    from ortpack._options import SessionOptions as SessionOptions
     from ortpack._resolve import Candidate as Candidate
     from ortpack._resolve import Resolution as Resolution
     from ortpack._runtime import LoadedRuntime as LoadedRuntime
@@ -18,13 +23,46 @@ if TYPE_CHECKING:
     from ortpack._runtime import load_runtime as load_runtime
     from ortpack._runtime import runtime as runtime
     from ortpack._runtime import runtimes as runtimes
+    from ortpack._session import InferenceSession as InferenceSession
+    from ortpack._session import ModelMetadata as ModelMetadata
+    from ortpack._session import NodeArg as NodeArg
+    from ortpack._session import get_all_providers as get_all_providers
+    from ortpack._session import get_available_providers as get_available_providers
+    from ortpack._session import get_build_info as get_build_info
+    from ortpack._session import get_device as get_device
+    from ortpack._session import get_version_string as get_version_string
+    from ortpack._session import set_default_logger_severity as set_default_logger_severity
+    from ortpack._session import set_default_logger_verbosity as set_default_logger_verbosity
+    from ortpack._session import set_global_thread_pool_sizes as set_global_thread_pool_sizes
+    from ortpack._values import IOBinding as IOBinding
+    from ortpack._values import OrtDevice as OrtDevice
+    from ortpack._values import OrtValue as OrtValue
+    from ortpack.errors import FallbackWarning as FallbackWarning
+    from ortpack.errors import OrtError as OrtError
+    from ortpack.errors import OrtpackError as OrtpackError
+    from ortpack.errors import ResolutionError as ResolutionError
 
 __version__ = "0.1.0"
 
 _MODULES = {
     "_installed": ("Runtime",),
+    "_options": ("ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel", "RunOptions", "SessionOptions"),
     "_resolve": ("Candidate", "Resolution"),
     "_runtime": ("LoadedRuntime", "explain", "load_runtime", "runtime", "runtimes"),
+    "_session": (
+        "InferenceSession",
+        "ModelMetadata",
+        "NodeArg",
+        "get_all_providers",
+        "get_available_providers",
+        "get_build_info",
+        "get_device",
+        "get_version_string",
+        "set_default_logger_severity",
+        "set_default_logger_verbosity",
+        "set_global_thread_pool_sizes",
+    ),
+    "_values": ("IOBinding", "OrtDevice", "OrtValue"),
     "errors": ("FallbackWarning", "OrtError", "OrtpackError", "ResolutionError"),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
