@@ -53,20 +53,24 @@ def inspect(file: Path, arch: str) -> BinaryFacts:
         BinaryError: the file is no native library, damaged, or of an unknown architecture.
     """
     try:
-        parsed = lief.MachO.parse(str(file)) if lief.is_macho(str(file)) else lief.parse(str(file))
-    except Exception as error:  # LIEF raises bare exceptions on some damaged files
-        raise BinaryError(f"{file.name} can't be read as a native library: {error}.") from error
-    try:
-        if isinstance(parsed, lief.ELF.Binary):
-            return _elf(parsed)
-        if isinstance(parsed, lief.PE.Binary):
-            return _pe(parsed)
-        if isinstance(parsed, lief.MachO.FatBinary) and parsed.size > 0:
-            parts = {_MACHO_ARCH.get(part.header.cpu_type): part for part in parsed}
-            return _macho(parts.get(arch) or next(iter(parts.values())))
-    except (AttributeError, KeyError, ValueError, StopIteration) as error:
-        raise BinaryError(f"{file.name} is a damaged native library, or of a kind unknown here: {error}.") from error
-    raise BinaryError(f"{file.name} is no native library (not ELF, Mach-O or PE), or damaged.")
+        found = _read(file, arch)
+    except Exception as error:  # LIEF has no error class of its own: damaged files raise whatever comes up
+        raise BinaryError(f"{file.name} is a damaged native library, or of a kind unknown here: {error!r}.") from error
+    if found is None:
+        raise BinaryError(f"{file.name} is no native library (not ELF, Mach-O or PE), or damaged.")
+    return found
+
+
+def _read(file: Path, arch: str) -> BinaryFacts | None:
+    parsed = lief.MachO.parse(str(file)) if lief.is_macho(str(file)) else lief.parse(str(file))
+    if isinstance(parsed, lief.ELF.Binary):
+        return _elf(parsed)
+    if isinstance(parsed, lief.PE.Binary):
+        return _pe(parsed)
+    if isinstance(parsed, lief.MachO.FatBinary) and parsed.size > 0:
+        parts = {_MACHO_ARCH.get(part.header.cpu_type): part for part in parsed}
+        return _macho(parts.get(arch) or next(iter(parts.values())))
+    return None
 
 
 def _elf(binary: lief.ELF.Binary) -> BinaryFacts:

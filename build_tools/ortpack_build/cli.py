@@ -240,7 +240,7 @@ def _trial(
 
 
 def _schema(options: argparse.Namespace, report: Reporter) -> int:
-    text = json.dumps(manifest.schema(), indent=2, ensure_ascii=False) + "\n"
+    text = manifest.schema()
     if not options.write:
         print(text, end="")
         return 0

@@ -49,25 +49,24 @@ def deflate_cached(data: bytes, cache: Cache) -> Deflated:
     if len(data) < _CACHED_FROM:
         return deflate(data)
 
-    def make(folder: Path) -> None:
-        packed = deflate(data).data
-        (folder / "data").write_bytes(packed)
-        (folder / "sha256").write_text(sha256(packed), encoding="ascii")
+    result = b""
 
-    found: list[bytes] = []
+    def make(folder: Path) -> None:
+        nonlocal result
+        result = deflate(data).data
+        (folder / "data").write_bytes(result)
+        (folder / "sha256").write_text(sha256(result), encoding="ascii")
 
     def intact(folder: Path) -> bool:
+        nonlocal result
         try:
-            packed = (folder / "data").read_bytes()
-            good = (folder / "sha256").read_text(encoding="ascii") == sha256(packed)
+            result = (folder / "data").read_bytes()
+            return (folder / "sha256").read_text(encoding="ascii") == sha256(result)
         except (OSError, UnicodeDecodeError):
             return False
-        found.append(packed)
-        return good
 
-    entry = cache.get("deflated", f"{sha256(data)}-{_METHOD}", make, check=intact)
-    packed = found[-1] if found else (entry / "data").read_bytes()
-    return Deflated(size=len(data), crc=zlib.crc32(data), data=packed)
+    cache.get("deflated", f"{sha256(data)}-{_METHOD}", make, check=intact)
+    return Deflated(size=len(data), crc=zlib.crc32(data), data=result)
 
 
 def _piece(view: memoryview, start: int) -> bytes:

@@ -172,7 +172,10 @@ def _failure(pin: Pin, output: str) -> FetchError | StorageError:
             f"{pin.file} could not be fetched: pip can't reach the package index. It said: {unreachable}",
             hint="Check the network and pip's configuration (`pip config list`), then run the same command again.",
         )
+    nothing = "(from versions: none)" in output
     return FetchError(
         f"{pin.file} could not be fetched. pip said: {last}",
-        hint="Does the index that pip is configured for have this file?",
+        hint="Either the index can't be reached, or it does not have this project: see `pip config list`."
+        if nothing
+        else "The index that pip is configured for does not seem to have this file.",
     )

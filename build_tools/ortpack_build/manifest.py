@@ -7,10 +7,11 @@ the files.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct, inspect
@@ -195,16 +196,17 @@ def read(path: Path, model: type[_T]) -> _T:
         raise ManifestError(f"{path}: {at}: {message[:1].lower()}{message[1:]}.") from error
 
 
-def schema() -> dict[str, Any]:
-    """The JSON schema of all manifests, for editors."""
+def schema() -> str:
+    """The JSON schema of all manifests, for editors: the text of `variants/schema.json`."""
     models = (Variant, TargetsFile, PoliciesFile, ProvidersFile)
     references, components = msgspec.json.schema_components(models, ref_template="#/$defs/{name}")
-    return {
+    whole = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Manifests of ortpack-build; written by `ortpack-build schema`",
         "anyOf": list(references),
         "$defs": components,
     }
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
 def _name_mistakes(data: object, kind: inspect.Type, where: str) -> Iterable[tuple[str, str]]:

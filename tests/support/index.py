@@ -1,0 +1,57 @@
+"""A package index on this machine that serves one wheel: whole, slowly, or with other bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def serve(distribution: str, file: str, data: bytes, *, stall: threading.Event | None = None) -> Iterator[str]:
+    """The URL of an index with `file` of `distribution`.
+
+    Args:
+        distribution: normalised name.
+        file: the wheel's name.
+        data: what is served as its bytes.
+        stall: if given, half of the bytes are sent, the event is set, and the rest never comes.
+    """
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == f"/simple/{distribution}/":
+                self._send("text/html", f'<html><body><a href="/files/{file}">{file}</a></body></html>'.encode())
+            elif self.path == f"/files/{file}":
+                self._send("application/octet-stream", data, stall)
+            else:
+                self.send_error(404)
+
+        def _send(self, kind: str, body: bytes, stall: threading.Event | None = None) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(body[: len(body) // 2] if stall else body)
+                self.wfile.flush()
+                if stall:
+                    stall.set()
+                    over.wait(60)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/simple/"
+        finally:
+            over.set()
+            server.shutdown()
