@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 VERSION = "import ortpack; print(ortpack.get_version_string())"
 LOADED = "import ortpack; print(ortpack.runtime().info.name)"
-MAPPED = "print([l for l in open('/proc/self/maps') if 'onnxruntime' in l or '_binding' in l])"
+MAPPED = "print([line for line in open('/proc/self/maps') if 'onnxruntime' in line or '_binding' in line])"
 
 
 def last_line(process: subprocess.CompletedProcess[str]) -> str:
@@ -29,9 +29,8 @@ def last_line(process: subprocess.CompletedProcess[str]) -> str:
 
 def test_importing_loads_nothing_native_and_no_numpy(site: Site) -> None:
     site.add("cpu")
-    done = site.code(
-        f"import sys, ortpack; ortpack.runtimes(); ortpack.explain(); {MAPPED}; print('numpy' in sys.modules)"
-    )
+    code = "import sys, ortpack; ortpack.runtimes(); ortpack.explain(); print('numpy' in sys.modules)"
+    done = site.code(f"{code}; {MAPPED}")
     assert done.stdout.split() == ["False", "[]"], done.stderr
 
 
