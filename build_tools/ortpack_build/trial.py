@@ -83,7 +83,7 @@ def run(wheel: Path, runtime: str, *, loader: str, model: Path | None, scratch: 
     python = scratch / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     steps = (
         [sys.executable, "-m", "venv", "--without-pip", str(scratch / "env")],
-        [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-input", "-q", loader, str(wheel)],
+        [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-input", "-q", loader, str(wheel.resolve())],
     )
     for command in steps:
         code, output, errors = _call(command, _INSTALL_TIMEOUT, cwd=scratch)
