@@ -163,7 +163,7 @@ def from_debian(pin: dict[str, Any], scratch: Path) -> bytes:
 
     def run(*command: str) -> None:
         try:
-            done = subprocess.run(  # noqa: S603
+            done = subprocess.run(
                 command,
                 cwd=scratch,
                 env=environment,
@@ -221,7 +221,7 @@ def fail(pin: dict[str, Any], reasons: list[str]) -> NoReturn:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--path", default=os.environ.get("ORTPACK_ORT_HEADERS", ""), help="folder that has the header")
-    parser.add_argument("--out", type=Path, required=True, help="folder to use where the user's cache can't be written")
+    parser.add_argument("--out", type=Path, required=True, help="used where the user's cache can't be written")
     parser.add_argument("--origin", choices=ORIGINS, action="append", help="try only this origin (may be repeated)")
     options = parser.parse_args()
     pin: dict[str, Any] = json.loads(PINS.read_text(encoding="utf-8"))

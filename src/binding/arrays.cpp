@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "empty_sequence.h"
 #include "values.h"
 
 namespace ortpack {
@@ -157,7 +158,7 @@ Handle<OrtValue> packed_tensor(const Library& library, const ValueType& type, co
 }
 
 // Everything but the plain case: an array that has to be converted, or a list.
-Handle<OrtValue> tensor_slow(const Library& library, const ValueType& type, nb::handle object, Keep& keep) {
+Handle<OrtValue> tensor_slow(Library& library, const ValueType& type, nb::handle object, Keep& keep) {
   const ElementType* element = find_element_type(type.element);
   if (element == nullptr) {
     throw Error("NotImplemented", "values of type " + type.text() + " are newer than this version of ortpack");
@@ -223,7 +224,7 @@ Handle<OrtValue> tensor_slow(const Library& library, const ValueType& type, nb::
   return value;
 }
 
-Handle<OrtValue> collect(const Library& library, ONNXType kind, const std::vector<ValueRef>& parts) {
+Handle<OrtValue> collect(Library& library, ONNXType kind, const std::vector<ValueRef>& parts) {
   const OrtApi& api = library.api();
   std::vector<const OrtValue*> pointers;
   pointers.reserve(parts.size());
@@ -233,7 +234,7 @@ Handle<OrtValue> collect(const Library& library, ONNXType kind, const std::vecto
   return value;
 }
 
-Handle<OrtValue> sequence(const Library& library, const ValueType& type, nb::handle object, Keep& keep) {
+ValueRef sequence(Library& library, const ValueType& type, nb::handle object, Keep& keep) {
   if (PyUnicode_Check(object.ptr()) || PyBytes_Check(object.ptr()) || PyArray_Check(object.ptr()) ||
       !PySequence_Check(object.ptr())) {
     refuse(type, object, "; give a list");
@@ -241,9 +242,8 @@ Handle<OrtValue> sequence(const Library& library, const ValueType& type, nb::han
   const nb::object items = steal(PySequence_List(object.ptr()));
   std::vector<ValueRef> parts;
   const size_t count = nb::len(items);
-  if (count == 0) {
-    throw Error("NotImplemented", "expected " + type.describe() +
-                                      ", got an empty list, which ONNX Runtime's C API can't make a value of");
+  if (count == 0 && type.inner->kind == ONNX_TYPE_TENSOR) {
+    return ValueRef(library.api(), empty_sequence(library, type.inner->element));
   }
   parts.reserve(count);
   for (size_t i = 0; i < count; ++i) {
@@ -256,7 +256,7 @@ Handle<OrtValue> sequence(const Library& library, const ValueType& type, nb::han
   return collect(library, ONNX_TYPE_SEQUENCE, parts);
 }
 
-Handle<OrtValue> map(const Library& library, const ValueType& type, nb::handle object, Keep& keep) {
+Handle<OrtValue> map(Library& library, const ValueType& type, nb::handle object, Keep& keep) {
   if (!PyDict_Check(object.ptr())) refuse(type, object, "; give a dict");
   ValueType keys;
   keys.kind = ONNX_TYPE_TENSOR;
@@ -272,6 +272,13 @@ Handle<OrtValue> map(const Library& library, const ValueType& type, nb::handle o
     throw Error(error.kind(), "expected " + type.text() + ": " + error.what());
   }
   return collect(library, ONNX_TYPE_MAP, parts);
+}
+
+// Whether a value that Python holds is of the declared type, as far as tensors go. ONNX Runtime checks the rest.
+bool accepts(const ValueType& type, const Value& value) {
+  if (type.kind == ONNX_TYPE_OPTIONAL) return !value.has_value() || accepts(*type.inner, value);
+  if (value.kind() != type.kind) return false;
+  return type.kind != ONNX_TYPE_TENSOR || TensorInfo(value.library(), value.get()).element == type.element;
 }
 
 // --- values to Python --------------------------------------------------------------------------------------------
@@ -371,9 +378,6 @@ nb::object element(const Library& library, const OrtValue* value, int index) {
 // Whatever is no tensor.
 nb::object collection(const Library& library, const OrtValue* value, ONNXType kind) {
   const OrtApi& api = library.api();
-  int has_value = 1;
-  check(api, api.HasValue(value, &has_value));
-  if (has_value == 0) return nb::none();
   switch (kind) {
     case ONNX_TYPE_SEQUENCE: {
       nb::list items;
@@ -419,11 +423,25 @@ TensorInfo::TensorInfo(const Library& library, const OrtValue* value) {
   for (size_t i = 0; i < rank; ++i) count *= static_cast<size_t>(into[i]);
 }
 
+bool has_value(const Library& library, const OrtValue* value) {
+  const OrtApi& api = library.api();
+  int has = 0;
+  check(api, api.HasValue(value, &has));
+  return has != 0;
+}
+
+ONNXType kind_of(const Library& library, const OrtValue* value) {
+  const OrtApi& api = library.api();
+  ONNXType kind = ONNX_TYPE_UNKNOWN;
+  check(api, api.GetValueType(value, &kind));
+  return kind;
+}
+
 size_t tensor_bytes(const ElementType& type, size_t count) noexcept {
   return type.bits == 4 ? (count + 1) / 2 : count * (type.bits / 8u);
 }
 
-ValueRef to_value(const Library& library, const ValueType& type, nb::handle object, Keep& keep) {
+ValueRef to_value(Library& library, const ValueType& type, nb::handle object, Keep& keep) {
   if (type.kind == ONNX_TYPE_TENSOR && PyArray_Check(object.ptr())) {
     PyArrayObject* array = as_array(object);
     const ElementType* element = find_element_type(type.element);
@@ -437,7 +455,10 @@ ValueRef to_value(const Library& library, const ValueType& type, nb::handle obje
     }
   }
   nb::object holder;
-  if (const Value* given = find_value(object, holder)) return given->in(library, keep, holder);
+  if (const Value* given = find_value(object, holder)) {
+    if (!accepts(type, *given)) refuse(type, holder);
+    return given->in(library, keep, holder);
+  }
   switch (type.kind) {
     case ONNX_TYPE_TENSOR:
       return tensor_slow(library, type, object, keep);
@@ -484,18 +505,18 @@ nb::object dtype_of(const ElementType& type) {
 }
 
 nb::object to_python(const Library& library, Handle<OrtValue> value, const Keep* fed) {
-  const OrtApi& api = library.api();
-  ONNXType kind = ONNX_TYPE_UNKNOWN;
-  check(api, api.GetValueType(value.get(), &kind));
+  if (!has_value(library, value.get())) return nb::none();
+  const ONNXType kind = kind_of(library, value.get());
   if (kind != ONNX_TYPE_TENSOR) return collection(library, value.get(), kind);
-  int has_value = 1;
-  check(api, api.HasValue(value.get(), &has_value));
-  if (has_value == 0) return nb::none();
+  return to_array(library, std::move(value), fed);
+}
+
+nb::object to_array(const Library& library, Handle<OrtValue> value, const Keep* fed) {
   bool is_view = false;
   nb::object array = make_array(library, value.get(), fed, is_view);
   if (is_view) {
     nb::object owner = steal(PyCapsule_New(value.get(), capsule_name, nullptr));
-    PyCapsule_SetContext(owner.ptr(), const_cast<OrtApi*>(&api));
+    PyCapsule_SetContext(owner.ptr(), const_cast<OrtApi*>(&library.api()));
     PyCapsule_SetDestructor(owner.ptr(), free_capsule);
     value.release();  // the capsule's now
     if (PyArray_SetBaseObject(as_array(array), owner.release().ptr()) < 0) nb::raise_python_error();
@@ -504,13 +525,9 @@ nb::object to_python(const Library& library, Handle<OrtValue> value, const Keep*
 }
 
 nb::object value_to_python(const Library& library, OrtValue* value, nb::handle owner) {
-  const OrtApi& api = library.api();
-  ONNXType kind = ONNX_TYPE_UNKNOWN;
-  check(api, api.GetValueType(value, &kind));
-  if (kind != ONNX_TYPE_TENSOR) return collection(library, value, kind);
-  int has_value = 1;
-  check(api, api.HasValue(value, &has_value));
-  return has_value != 0 ? to_view(library, value, owner) : nb::none();
+  if (!has_value(library, value)) return nb::none();
+  const ONNXType kind = kind_of(library, value);
+  return kind == ONNX_TYPE_TENSOR ? to_view(library, value, owner) : collection(library, value, kind);
 }
 
 nb::object to_view(const Library& library, OrtValue* value, nb::handle owner) {
@@ -528,6 +545,7 @@ std::string describe(nb::handle object) {
            to_repr(nb::object(object.attr("shape")));
   }
   if (object.is_none()) return "None";
+  if (nb::isinstance<Value>(object)) return "an OrtValue of " + nb::inst_ptr<Value>(object)->data_type();
   return "an object of type " + to_text(nb::object(object.type().attr("__name__")));
 }
 

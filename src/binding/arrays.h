@@ -97,12 +97,18 @@ struct TensorInfo {
   const int64_t* dims() const noexcept { return more.empty() ? few : more.data(); }
 };
 
+// False for an optional that is empty. ONNX Runtime crashes when asked anything else of such a value.
+bool has_value(const Library& library, const OrtValue* value);
+
+// Of a value that has_value.
+ONNXType kind_of(const Library& library, const OrtValue* value);
+
 // Bytes of a tensor with `count` elements; strings have none of their own.
 size_t tensor_bytes(const ElementType& type, size_t count) noexcept;
 
 // A value of the type `type` for `object`; lies over the object's memory where that is possible, and then `keep` holds
 // what has to stay alive. Throws Error("InvalidArgument") with "expected …, got …".
-ValueRef to_value(const Library& library, const ValueType& type, nb::handle object, Keep& keep);
+ValueRef to_value(Library& library, const ValueType& type, nb::handle object, Keep& keep);
 
 // The tensor type that fits an array's dtype. Throws Error("InvalidArgument") when there is none.
 ValueType type_of_array(nb::handle array);
@@ -114,6 +120,9 @@ nb::object dtype_of(const ElementType& type);
 // The Python object for a value; None for an optional without one. Arrays own the value and lie over its memory, unless `fed` holds that memory (the
 // model hands an input through): then they are copies.
 nb::object to_python(const Library& library, Handle<OrtValue> value, const Keep* fed);
+
+// The same for what is known to be a tensor.
+nb::object to_array(const Library& library, Handle<OrtValue> value, const Keep* fed);
 
 // An array over the memory of a tensor that `owner` keeps alive.
 nb::object to_view(const Library& library, OrtValue* value, nb::handle owner);

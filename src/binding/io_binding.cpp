@@ -21,7 +21,7 @@ const Port& find_port(const Ports& ports, const std::string& name, const char* w
   return ports[found];
 }
 
-ValueRef value_for(const Library& library, const Port& port, nb::handle object, const char* what, Keep& keep) {
+ValueRef value_for(Library& library, const Port& port, nb::handle object, const char* what, Keep& keep) {
   try {
     return to_value(library, port.type, object, keep);
   } catch (const Error& error) {

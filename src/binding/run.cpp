@@ -64,16 +64,20 @@ const OrtRunOptions* run_options_for(Library& library, nb::handle run_options) {
 
 namespace {
 
-// The names of the outputs that the caller wants, in a tuple of our own (his list may change while they are looked up);
-// nothing when he wants all.
+// The names of the outputs that the caller wants, as a list; nothing when he wants all.
 nb::object chosen_names(nb::handle wanted) {
   if (wanted.is_none()) return nb::object();
-  if (PyUnicode_Check(wanted.ptr()) || !PySequence_Check(wanted.ptr())) {
-    throw nb::type_error(("output_names has to be a list of names or None, not " + describe(wanted)).c_str());
+  nb::object names;
+  if (PyList_Check(wanted.ptr())) {
+    names = nb::borrow(wanted);
+  } else {
+    if (PyUnicode_Check(wanted.ptr()) || !PySequence_Check(wanted.ptr())) {
+      throw nb::type_error(("output_names has to be a list of names or None, not " + describe(wanted)).c_str());
+    }
+    names = nb::steal(PySequence_List(wanted.ptr()));
+    if (!names.is_valid()) nb::raise_python_error();
   }
-  nb::object names = nb::steal(PySequence_Tuple(wanted.ptr()));
-  if (!names.is_valid()) nb::raise_python_error();
-  return PyTuple_Size(names.ptr()) > 0 ? names : nb::object();
+  return PyList_Size(names.ptr()) > 0 ? names : nb::object();
 }
 
 // Input feeds are dicts; any other mapping is made into one.
@@ -193,13 +197,14 @@ nb::object Session::compute(nb::handle output_names, nb::handle input_feed, nb::
   const OrtApi& api = library_->api();
   const nb::object dict = as_dict(input_feed);
   const nb::object names = chosen_names(output_names);
-  const auto count = names.is_valid() ? static_cast<size_t>(PyTuple_Size(names.ptr())) : 0;
+  const auto count = names.is_valid() ? static_cast<size_t>(PyList_Size(names.ptr())) : 0;
   Small<const char*, few> chosen(count);
-  for (size_t i = 0; i < count; ++i) {
-    PyObject* name = PyTuple_GetItem(names.ptr(), static_cast<Py_ssize_t>(i));
-    const size_t found = outputs_.find(name, i);
-    if (found == outputs_.size()) refuse_output(outputs_, name);
-    chosen[i] = output_names_[found];
+  Small<size_t, few> ports(count);
+  for (size_t i = 0; i < count; ++i) {  // runs no Python code, so the list can't change
+    PyObject* name = PyList_GetItem(names.ptr(), static_cast<Py_ssize_t>(i));
+    ports[i] = outputs_.find(name, i);
+    if (ports[i] == outputs_.size()) refuse_output(outputs_, name);
+    chosen[i] = output_names_[ports[i]];
   }
   // Declared before the outputs, so released after them: outputs may lie over the memory of inputs
   Feed feed(api, static_cast<size_t>(PyDict_Size(dict.ptr())));
@@ -210,20 +215,22 @@ nb::object Session::compute(nb::handle output_names, nb::handle input_feed, nb::
   nb::object list = nb::steal(PyList_New(static_cast<Py_ssize_t>(wanted.count)));
   if (!list.is_valid()) nb::raise_python_error();
   for (size_t i = 0; i < wanted.count; ++i) {
-    nb::object item = convert(wanted.take(i), feed.keep);
+    const Port& port = outputs_[count > 0 ? ports[i] : i];
+    nb::object item = convert(port, wanted.take(i), feed.keep);
     PyList_SetItem(list.ptr(), static_cast<Py_ssize_t>(i), item.release().ptr());
   }
   return list;
 }
 
 nb::object Session::run(nb::handle output_names, nb::handle input_feed, nb::handle run_options) {
-  return compute(output_names, input_feed, run_options, [this](Handle<OrtValue> value, const Keep& keep) {
+  return compute(output_names, input_feed, run_options, [this](const Port& port, Handle<OrtValue> value, const Keep& keep) {
+    if (port.type.kind == ONNX_TYPE_TENSOR) return to_array(*library_, std::move(value), &keep);
     return to_python(*library_, std::move(value), &keep);
   });
 }
 
 nb::object Session::run_with_values(nb::handle output_names, nb::handle input_feed, nb::handle run_options) {
-  return compute(output_names, input_feed, run_options, [this](Handle<OrtValue> value, const Keep& keep) {
+  return compute(output_names, input_feed, run_options, [this](const Port&, Handle<OrtValue> value, const Keep& keep) {
     // The model may hand an input through: then the output lies over its memory
     nb::list owners;
     keep.each([&owners](nb::handle object) { owners.append(object); });

@@ -13,20 +13,15 @@ Value::Value(Library& library, Handle<OrtValue> value, nb::object owner)
     : library_(&library), value_(std::move(value)), owner_(std::move(owner)) {}
 
 ONNXType Value::kind() const {
-  const OrtApi& api = library_->api();
-  ONNXType kind = ONNX_TYPE_UNKNOWN;
-  check(api, api.GetValueType(get(), &kind));
-  return kind;
+  return has_value() ? kind_of(*library_, get()) : ONNX_TYPE_UNKNOWN;
 }
 
 bool Value::has_value() const {
-  const OrtApi& api = library_->api();
-  int has = 0;
-  check(api, api.HasValue(get(), &has));
-  return has != 0;
+  return ortpack::has_value(*library_, get());
 }
 
 std::string Value::data_type() const {
+  if (!has_value()) return "empty optional";
   const OrtApi& api = library_->api();
   Handle<OrtTypeInfo> info(api);
   check(api, api.GetTypeInfo(get(), info.out()));
@@ -74,8 +69,11 @@ void* Value::data() const {
   return data;
 }
 
-ValueRef Value::in(const Library& library, Keep& keep, nb::handle self) const {
+ValueRef Value::in(Library& library, Keep& keep, nb::handle self) const {
   const OrtApi& api = library.api();
+  if (&library != library_ && !has_value()) {
+    throw Error("InvalidArgument", "an empty optional can't be handed to another runtime; give None");
+  }
   const ONNXType kind = this->kind();
   const bool is_tensor = kind == ONNX_TYPE_TENSOR;
   if (&library == library_) {

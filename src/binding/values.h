@@ -15,9 +15,9 @@ class Value {
 
   // This value for a session of `library`. A value of another library is made anew: over the same memory for tensors
   // of the CPU, by copying for strings, sequences and maps. Throws InvalidArgument where neither is possible.
-  ValueRef in(const Library& library, Keep& keep, nb::handle self) const;
+  ValueRef in(Library& library, Keep& keep, nb::handle self) const;
 
-  ONNXType kind() const;
+  ONNXType kind() const;  // ONNX_TYPE_UNKNOWN for an optional that is empty
   bool has_value() const;
   std::string data_type() const;
   TensorInfo tensor_info(const char* what) const;  // throws InvalidArgument, naming `what`, when this is no tensor

@@ -6,8 +6,8 @@ import enum
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ortpack import errors
 from ortpack._binding import NativeSessionOptions, RunOptions
-from ortpack.errors import InvalidArgument, NotFound, NotImplemented
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,15 +48,15 @@ _E = TypeVar("_E", bound=enum.IntEnum)
 
 def _member(kind: type[_E], name: str, value: object) -> _E:
     try:
-        return kind(value)
+        return kind(value)  # type: ignore[arg-type]
     except ValueError:
         allowed = ", ".join(f"{member.name} ({member.value})" for member in kind)
-        raise InvalidArgument(f"{name} can't be {value!r}; it is one of {allowed}") from None
+        raise errors.InvalidArgument(f"{name} can't be {value!r}; it is one of {allowed}") from None
 
 
 def _boolean(name: str, value: object) -> bool:
     if value not in (True, False):
-        raise InvalidArgument(f"{name} has to be True or False, not {value!r}")
+        raise errors.InvalidArgument(f"{name} has to be True or False, not {value!r}")
     return bool(value)
 
 
@@ -64,9 +64,9 @@ def _integer(name: str, value: object, lowest: int, highest: int = 2**31 - 1) ->
     try:
         number = int(value.__index__())  # type: ignore[attr-defined]
     except AttributeError:
-        raise InvalidArgument(f"{name} has to be a whole number, not {value!r}") from None
+        raise errors.InvalidArgument(f"{name} has to be a whole number, not {value!r}") from None
     if not lowest <= number <= highest:
-        raise InvalidArgument(f"{name} has to be {lowest} to {highest}, not {number}")
+        raise errors.InvalidArgument(f"{name} has to be {lowest} to {highest}, not {number}")
     return number
 
 
@@ -74,7 +74,7 @@ def _text(name: str, value: object) -> str:
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if not isinstance(value, str):
-        raise InvalidArgument(f"{name} has to be a str, not {value!r}")
+        raise errors.InvalidArgument(f"{name} has to be a str, not {value!r}")
     return value
 
 
@@ -199,7 +199,7 @@ class SessionOptions:
     @enable_mem_reuse.setter
     def enable_mem_reuse(self, value: bool) -> None:
         if not _boolean("enable_mem_reuse", value):
-            raise NotImplemented("enable_mem_reuse can't be turned off through ONNX Runtime's C API")
+            raise errors.NotImplemented("enable_mem_reuse can't be turned off through ONNX Runtime's C API")
 
     @property
     def enable_profiling(self) -> bool:
@@ -227,7 +227,7 @@ class SessionOptions:
     @execution_order.setter
     def execution_order(self, value: ExecutionOrder) -> None:
         if _member(ExecutionOrder, "execution_order", value) != ExecutionOrder.DEFAULT:
-            raise NotImplemented("execution_order can't be changed through ONNX Runtime's C API")
+            raise errors.NotImplemented("execution_order can't be changed through ONNX Runtime's C API")
 
     @property
     def graph_optimization_level(self) -> GraphOptimizationLevel:
@@ -334,7 +334,7 @@ class SessionOptions:
         try:
             return self._config[key]
         except KeyError:
-            raise NotFound(f"these SessionOptions have no config entry {key!r}") from None
+            raise errors.NotFound(f"these SessionOptions have no config entry {key!r}") from None
 
     def add_free_dimension_override_by_name(self, name: str, size: int) -> None:
         """Give the dimension that the model calls `name` a fixed size."""
@@ -353,7 +353,7 @@ class SessionOptions:
     def add_external_initializers(self, names: Sequence[str], values: Sequence[OrtValue]) -> None:
         """Use `values` for initializers whose data the model keeps in other files."""
         if len(names) != len(values):
-            raise InvalidArgument(f"{len(names)} names of external initializers, but {len(values)} values")
+            raise errors.InvalidArgument(f"{len(names)} names of external initializers, but {len(values)} values")
         self._calls.append(("add_external_initializers", (list(names), list(values))))
 
     def add_external_initializers_from_files_in_memory(
@@ -363,7 +363,7 @@ class SessionOptions:
         if lengths is not None:
             files = [file[:length] for file, length in zip(files, lengths, strict=True)]
         if len(names) != len(files):
-            raise InvalidArgument(f"{len(names)} names of external files, but {len(files)} files")
+            raise errors.InvalidArgument(f"{len(names)} names of external files, but {len(files)} files")
         arguments = ([_text("name", name) for name in names], [bytes(file) for file in files])
         self._calls.append(("add_external_initializers_from_files_in_memory", arguments))
 

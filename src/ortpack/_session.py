@@ -131,9 +131,10 @@ def provider_list(
         entries = list(zip(entries, options, strict=True))  # type: ignore[arg-type]
     found: dict[str, dict[str, str]] = {}
     for entry in entries:
-        name, chosen = (entry, {}) if isinstance(entry, str) else (entry if len(entry) == 2 else (None, None))  # type: ignore[misc]
-        if not isinstance(name, str) or not hasattr(chosen, "items"):
+        pair: tuple[Any, ...] = (entry, {}) if isinstance(entry, str) else entry
+        if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) and hasattr(pair[1], "items")):
             raise ValueError(f"a provider is a name or a (name, options) tuple, not {entry!r}")
+        name, chosen = pair
         if name in found:
             raise ValueError(f"the provider {name!r} is given twice")
         found[name] = {str(key): str(value) for key, value in chosen.items()}
@@ -281,7 +282,9 @@ class InferenceSession(Session):
         return f"<InferenceSession on {self._runtime} with {', '.join(self.get_providers())}>"
 
 
-def _append(native: _binding.NativeSessionOptions, loaded: LoadedRuntime, wanted: list[tuple[str, dict[str, str]]]) -> None:
+def _append(
+    native: _binding.NativeSessionOptions, loaded: LoadedRuntime, wanted: list[tuple[str, dict[str, str]]]
+) -> None:
     """Add the providers to a session's options.
 
     Raises:

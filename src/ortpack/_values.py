@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ortpack import errors
 from ortpack._binding import IoBinding as NativeIoBinding
 from ortpack._binding import Value, dtype_of, element_type_named, element_type_of
-from ortpack.errors import InvalidArgument, NotImplemented
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,12 +34,12 @@ def _memory(device_type: str) -> str:
     try:
         return _MEMORY[device_type.lower()]
     except (KeyError, AttributeError):
-        raise InvalidArgument(f"there is no device {device_type!r}; known are {', '.join(_MEMORY)}") from None
+        raise errors.InvalidArgument(f"there is no device {device_type!r}; known are {', '.join(_MEMORY)}") from None
 
 
 def _only_cpu(device_type: str) -> None:
     if _memory(device_type) != "Cpu":
-        raise NotImplemented(
+        raise errors.NotImplemented(
             f"ortpack can't make values on {device_type!r}; make them on the CPU, ONNX Runtime copies inputs itself"
         )
 
@@ -58,7 +58,7 @@ def element_type(kind: Any) -> int:
     try:
         dtype = np.dtype(kind)
     except TypeError:
-        raise InvalidArgument(f"{kind!r} is no element type of tensors") from None
+        raise errors.InvalidArgument(f"{kind!r} is no element type of tensors") from None
     return element_type_of(np.empty(0, dtype))
 
 
@@ -127,7 +127,7 @@ class OrtValue:
     def ortvalue_from_shape_and_type(
         cls,
         shape: Sequence[int],
-        element_type: Any,  # noqa: A002
+        element_type: Any,
         device_type: str = "cpu",
         device_id: int = 0,  # noqa: ARG003
         vendor_id: int = -1,  # noqa: ARG003
@@ -139,11 +139,13 @@ class OrtValue:
     @staticmethod
     def ort_value_from_sparse_tensor(sparse_tensor: object) -> OrtValue:
         """Not supported."""
-        raise NotImplemented(f"ortpack does not support sparse tensors, so none can be made of {sparse_tensor!r}")
+        raise errors.NotImplemented(
+            f"ortpack does not support sparse tensors, so none can be made of {sparse_tensor!r}"
+        )
 
     def as_sparse_tensor(self) -> object:
         """Not supported."""
-        raise NotImplemented("ortpack does not support sparse tensors")
+        raise errors.NotImplemented("ortpack does not support sparse tensors")
 
     @classmethod
     def from_dlpack(cls, data: Any) -> OrtValue:
@@ -250,7 +252,7 @@ class IOBinding:
             self._binding.bind_output_to_device(name, _memory(device_type), device_id)
             return
         if element_type is None or shape is None:
-            raise InvalidArgument("bind_output with buffer_ptr needs element_type and shape too")
+            raise errors.InvalidArgument("bind_output with buffer_ptr needs element_type and shape too")
         self._binding.bind_output(name, self._over(device_type, device_id, element_type, shape, buffer_ptr))
 
     def bind_ortvalue_output(self, name: str, ortvalue: OrtValue) -> None:
