@@ -62,15 +62,28 @@ def inspect(file: Path, arch: str) -> BinaryFacts:
 
 
 def _read(file: Path, arch: str) -> BinaryFacts | None:
-    parsed = lief.MachO.parse(str(file)) if lief.is_macho(str(file)) else lief.parse(str(file))
+    whole = lief.MachO.parse(str(file)) if lief.is_macho(str(file)) else lief.parse(str(file))
+    parsed = whole
+    if isinstance(whole, lief.MachO.FatBinary) and whole.size > 0:
+        # `whole` owns its parts and has to outlive them.
+        parts = {_MACHO_ARCH.get(part.header.cpu_type): part for part in whole}
+        parsed = parts.get(arch) or next(iter(parts.values()))
     if isinstance(parsed, lief.ELF.Binary):
-        return _elf(parsed)
-    if isinstance(parsed, lief.PE.Binary):
-        return _pe(parsed)
-    if isinstance(parsed, lief.MachO.FatBinary) and parsed.size > 0:
-        parts = {_MACHO_ARCH.get(part.header.cpu_type): part for part in parsed}
-        return _macho(parts.get(arch) or next(iter(parts.values())))
-    return None
+        end = max(segment.file_offset + segment.physical_size for segment in parsed.segments)
+        facts = _elf(parsed)
+    elif isinstance(parsed, lief.PE.Binary):
+        end = max(section.pointerto_raw_data + section.sizeof_raw_data for section in parsed.sections)
+        facts = _pe(parsed)
+    elif isinstance(parsed, lief.MachO.Binary):
+        end = parsed.fat_offset + max(segment.file_offset + segment.file_size for segment in parsed.segments)
+        facts = _macho(parsed)
+    else:
+        return None
+    size = file.stat().st_size
+    if end > size:
+        msg = f"cut off at {size} of {end} bytes"
+        raise ValueError(msg)
+    return facts
 
 
 def _elf(binary: lief.ELF.Binary) -> BinaryFacts:

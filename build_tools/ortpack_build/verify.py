@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Any
 from packaging.metadata import Metadata
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from ortpack_build import binary, spec
+from ortpack_build import binary
 from ortpack_build.archive import safe_path
 from ortpack_build.errors import ArchiveError, BuildError, VerificationError
 from ortpack_build.hashing import sha256
 from ortpack_build.runtime_json import FOLDER, NAME, RuntimeJson, parse
+from ortpack_build.spec import Spec, System, resolve
+from ortpack_build.spec import system as system_of
 from ortpack_build.tags import PlatformTag, parse_tag, version_key
 
 if TYPE_CHECKING:
@@ -158,13 +160,19 @@ class Subject:
         return parsed[0]
 
     @cached_property
-    def spec(self) -> spec.Spec:
+    def spec(self) -> Spec:
         """What the manifests say this runtime should be."""
         runtime = self.runtime
         try:
-            return spec.resolve(self.catalog, runtime.variant, runtime.target, runtime.ort_version)
+            return resolve(self.catalog, runtime.variant, runtime.target, runtime.ort_version)
         except BuildError as error:
             raise VerificationError(f"the manifests don't know it: {error.paragraph()}") from error
+
+    @cached_property
+    def system(self) -> System:
+        """What the platform that the tag promises gives: the tag of the file's name, not the manifests'."""
+        target = self.catalog.targets[self.spec.target]
+        return system_of(self.catalog.policies[target.policy], str(self.tag))
 
     @cached_property
     def binaries(self) -> dict[str, BinaryFacts]:
@@ -359,6 +367,8 @@ def _provenance(subject: Subject) -> Finding:
     stated: Mapping[str, Any] = subject.runtime.provenance
     if stated.get("spec") != subject.spec.digest:
         return Finding(problems=(f"made from the spec {stated.get('spec')}, the manifests' is {subject.spec.digest}",))
+    if str(subject.tag) != subject.spec.tag:
+        return Finding(problems=(f"the tag is {subject.tag}, the manifests' is {subject.spec.tag}",))
     return Finding(detail=f"{stated.get('origin')}, spec {subject.spec.digest[:12]}")
 
 
@@ -374,7 +384,7 @@ def _architecture(subject: Subject) -> Finding:
 
 def _baseline(subject: Subject) -> Finding:
     tag = subject.tag
-    granted = subject.spec.system.symbols
+    granted = subject.system.symbols
     problems = []
     newest: dict[str, str] = {}
     for name, facts in subject.binaries.items():
@@ -399,7 +409,7 @@ def _imports(subject: Subject) -> Finding:
     found = {}
     for name, facts in subject.binaries.items():
         for library in facts.needed:
-            origin = binary.whence(library, subject.spec.system.libraries, subject.contents, facts.os)
+            origin = binary.whence(library, subject.system.libraries, subject.contents, facts.os)
             if origin is None:
                 problems.append(f"{name} needs {library}, which is not on the allow-list")
             elif origin != "bundle":
