@@ -211,8 +211,8 @@ def fail(pin: dict[str, Any], reasons: list[str]) -> NoReturn:
     print(
         f"ONNX Runtime's C header {pin['file']} ({pin['release']}) could not be found or fetched:\n"
         + "".join(f"  - {reason}\n" for reason in reasons)
-        + f"Get include/onnxruntime/core/session/{pin['file']} of ONNX Runtime {pin['release']} and name its folder in\n"
-        "the environment variable ORTPACK_ORT_HEADERS (or pass -DORTPACK_ORT_HEADERS=<folder> to CMake).",
+        + f"Get include/onnxruntime/core/session/{pin['file']} of ONNX Runtime {pin['release']} and name its folder\n"
+        "in the environment variable ORTPACK_ORT_HEADERS (or pass -DORTPACK_ORT_HEADERS=<folder> to CMake).",
         file=sys.stderr,
     )
     raise SystemExit(1)
