@@ -1,61 +1,29 @@
-"""Whether a wheel holds what it promises: a table of checks, each a row of the report.
-
-Nothing in the wheel is trusted: a check that can't read what it needs fails, and those that build on it are skipped.
-"""
+"""The table of checks: what must hold of a wheel, and the function that says what does not."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import csv
-import email.parser
 import hashlib
 import io
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass
-from enum import StrEnum
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from packaging.metadata import Metadata
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from ortpack_build import binary
-from ortpack_build.archive import safe_path
-from ortpack_build.errors import ArchiveError, BuildError, VerificationError
 from ortpack_build.hashing import sha256
-from ortpack_build.runtime_json import FOLDER, NAME, RuntimeJson, parse
-from ortpack_build.spec import Spec, System, resolve
-from ortpack_build.spec import system as system_of
-from ortpack_build.tags import PlatformTag, parse_tag, version_key
+from ortpack_build.runtime_json import NAME, RuntimeJson
+from ortpack_build.tags import version_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from email.message import Message
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
     from ortpack_build.binary import BinaryFacts
-    from ortpack_build.manifest import Catalog
-
-
-class Verdict(StrEnum):
-    """What a row says."""
-
-    PASS = "pass"  # noqa: S105 - no password
-    FAIL = "fail"
-    SKIP = "skip"
-    INFO = "info"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """A line of the report."""
-
-    check: str
-    verdict: Verdict
-    detail: str
+    from ortpack_build.verify.subject import Subject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +34,7 @@ class Check:
     title: str
     run: Callable[[Subject], Finding]
     needs: tuple[str, ...] = ()  # checks that must have passed
+    informs: bool = False  # reports facts, and holds whatever they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,151 +43,6 @@ class Finding:
 
     problems: tuple[str, ...] = ()
     detail: str = ""
-    holds: Verdict = Verdict.PASS
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The wheel under scrutiny, read as far as it can be; whatever can't be read raises VerificationError."""
-
-    path: Path
-    catalog: Catalog
-    scratch: Path  # an empty folder
-
-    @cached_property
-    def files(self) -> dict[str, bytes]:
-        """Every member by name."""
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                if (size := sum(info.file_size for info in archive.infolist())) > _MOST:
-                    raise VerificationError(f"it unpacks to {size} bytes, which is too much to look at")
-                names = [info.filename for info in archive.infolist() if not info.is_dir()]
-                if twice := {name for name in names if names.count(name) > 1}:
-                    raise VerificationError(f"members appear twice: {', '.join(sorted(twice))}")
-                if links := [i.filename for i in archive.infolist() if (i.external_attr >> 28) not in (0, 4, 8)]:
-                    raise VerificationError(f"members are neither file nor folder: {', '.join(links)}")
-                for name in names:
-                    safe_path(name)
-                return {name: archive.read(name) for name in names}
-        except ArchiveError as error:
-            raise VerificationError(str(error)) from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-            raise VerificationError(f"not a sound zip file: {error}") from error
-
-    @cached_property
-    def info(self) -> str:
-        """The dist-info folder."""
-        found = {name.split("/")[0] for name in self.files if name.split("/")[0].endswith(".dist-info")}
-        if len(found) != 1:
-            raise VerificationError(f"{len(found)} dist-info folders; one is expected")
-        return found.pop()
-
-    def headers(self, name: str) -> Message:
-        """A file of dist-info that has the form of an e-mail's head."""
-        return email.parser.BytesParser().parsebytes(self.member(f"{self.info}/{name}"))
-
-    def member(self, name: str) -> bytes:
-        """A file of the wheel."""
-        if name not in self.files:
-            raise VerificationError(f"{name} is missing")
-        return self.files[name]
-
-    @cached_property
-    def folder(self) -> str:
-        """The runtime's folder in the wheel."""
-        found = [name for name in self.files if name.startswith(f"{FOLDER}/") and name.count("/") == 2]
-        found = [name.removesuffix(f"/{NAME}") for name in found if name.endswith(f"/{NAME}")]
-        if len(found) != 1:
-            raise VerificationError(f"{len(found)} files {FOLDER}/<variant>/{NAME}; one is expected")
-        return found[0]
-
-    @cached_property
-    def runtime(self) -> RuntimeJson:
-        """What the runtime says of itself."""
-        try:
-            return parse(self.member(f"{self.folder}/{NAME}"))
-        except ValueError as error:
-            raise VerificationError(f"{NAME}: {error}") from error
-
-    @cached_property
-    def contents(self) -> dict[str, bytes]:
-        """The runtime's files but runtime.json, relative to its folder."""
-        prefix = f"{self.folder}/"
-        found = {name.removeprefix(prefix): data for name, data in self.files.items() if name.startswith(prefix)}
-        return {name: data for name, data in found.items() if name != NAME}
-
-    @cached_property
-    def tag(self) -> PlatformTag:
-        """The platform that the file's name promises."""
-        try:
-            tags = parse_wheel_filename(self.path.name)[3]
-        except InvalidWheelFilename as error:
-            raise VerificationError(str(error)) from error
-        parsed = [parse_tag(tag.platform) for tag in tags]
-        if len(parsed) != 1 or parsed[0] is None:
-            raise VerificationError(f"{', '.join(sorted(tag.platform for tag in tags))} is not one known platform")
-        return parsed[0]
-
-    @cached_property
-    def spec(self) -> Spec:
-        """What the manifests say this runtime should be."""
-        runtime = self.runtime
-        try:
-            return resolve(self.catalog, runtime.variant, runtime.target, runtime.ort_version)
-        except BuildError as error:
-            raise VerificationError(f"the manifests don't know it: {error.paragraph()}") from error
-
-    @cached_property
-    def system(self) -> System:
-        """What the platform that the tag promises gives: the tag of the file's name, not the manifests'."""
-        target = self.catalog.targets[self.spec.target]
-        return system_of(self.catalog.policies[target.policy], str(self.tag))
-
-    @cached_property
-    def binaries(self) -> dict[str, BinaryFacts]:
-        """The native libraries: by what their first bytes are, and every file that is said to be one."""
-        said = {file.name for file in self.spec.files} | {self.runtime.library}
-        found = {}
-        for name, data in self.contents.items():
-            if name in said or data[:4] in _NATIVE or data[:2] == b"MZ":
-                file = self.scratch / name
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(data)
-                found[name] = binary.inspect(file, self.tag.arch)
-        if missing := said - self.contents.keys():
-            raise VerificationError(f"{', '.join(sorted(missing))} missing")
-        return found
-
-
-_MOST = 8 << 30  # bytes that a wheel may unpack to
-_NATIVE = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
-
-
-def verify(path: Path, catalog: Catalog, scratch: Path) -> list[Row]:
-    """Every check but the run (see `trial`), in the table's order.
-
-    Args:
-        path: the wheel.
-        catalog: the manifests to hold it against.
-        scratch: an empty folder.
-    """
-    subject = Subject(path, catalog, scratch)
-    rows: list[Row] = []
-    passed: set[str] = set()
-    for check in CHECKS:
-        if missing := [name for name in check.needs if name not in passed]:
-            rows.append(Row(check=check.name, verdict=Verdict.SKIP, detail=f"not checked: {missing[0]} failed"))
-            continue
-        try:
-            finding = check.run(subject)
-        except BuildError as error:
-            finding = Finding(problems=(error.paragraph(),))
-        if finding.problems:
-            rows.append(Row(check=check.name, verdict=Verdict.FAIL, detail="; ".join(finding.problems)))
-        else:
-            passed.add(check.name)
-            rows.append(Row(check=check.name, verdict=finding.holds, detail=finding.detail or check.title))
-    return rows
 
 
 def _archive(subject: Subject) -> Finding:
@@ -463,7 +287,7 @@ def _hardening(subject: Subject) -> Finding:
         on = [key for key, on in facts.hardening.items() if on]
         return f"{name}: {', '.join(on) or 'nothing'}" + (f" (without {', '.join(off)})" if off else "")
 
-    return Finding(detail="; ".join(line(*item) for item in subject.binaries.items()), holds=Verdict.INFO)
+    return Finding(detail="; ".join(line(*item) for item in subject.binaries.items()))
 
 
 _READABLE = ("archive", "runtime.json")
@@ -484,10 +308,5 @@ CHECKS: tuple[Check, ...] = (
     Check(name="exports", title="what the manifest says and no more", run=_exports, needs=("architecture",)),
     Check(name="RPATH", title="none but the library's own folder", run=_rpath, needs=("architecture",)),
     Check(name="stack", title="not executable", run=_stack, needs=("architecture",)),
-    Check(name="hardening", title="protections of each library", run=_hardening, needs=("architecture",)),
+    Check(name="hardening", title="protections of each library", run=_hardening, needs=("architecture",), informs=True),
 )
-
-
-def holds(rows: Iterable[Row]) -> bool:
-    """Whether nothing failed."""
-    return all(row.verdict is not Verdict.FAIL for row in rows)

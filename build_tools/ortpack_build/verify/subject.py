@@ -1,0 +1,143 @@
+"""The wheel under scrutiny, read as far as it can be."""
+
+from __future__ import annotations
+
+import email.parser
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from ortpack_build import binary
+from ortpack_build.archive import safe_path
+from ortpack_build.errors import ArchiveError, BuildError, VerificationError
+from ortpack_build.runtime_json import FOLDER, NAME, RuntimeJson, parse
+from ortpack_build.spec import Spec, System, resolve
+from ortpack_build.spec import system as system_of
+from ortpack_build.tags import PlatformTag, parse_tag
+
+if TYPE_CHECKING:
+    from email.message import Message
+    from pathlib import Path
+
+    from ortpack_build.binary import BinaryFacts
+    from ortpack_build.manifest import Catalog
+
+_MOST = 8 << 30  # bytes that a wheel may unpack to
+_NATIVE = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The wheel under scrutiny, read as far as it can be; whatever can't be read raises VerificationError."""
+
+    path: Path
+    catalog: Catalog
+    scratch: Path  # an empty folder
+
+    @cached_property
+    def files(self) -> dict[str, bytes]:
+        """Every member by name."""
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                if (size := sum(info.file_size for info in archive.infolist())) > _MOST:
+                    raise VerificationError(f"it unpacks to {size} bytes, which is too much to look at")
+                names = [info.filename for info in archive.infolist() if not info.is_dir()]
+                if twice := {name for name in names if names.count(name) > 1}:
+                    raise VerificationError(f"members appear twice: {', '.join(sorted(twice))}")
+                if links := [i.filename for i in archive.infolist() if (i.external_attr >> 28) not in (0, 4, 8)]:
+                    raise VerificationError(f"members are neither file nor folder: {', '.join(links)}")
+                for name in names:
+                    safe_path(name)
+                return {name: archive.read(name) for name in names}
+        except ArchiveError as error:
+            raise VerificationError(str(error)) from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+            raise VerificationError(f"not a sound zip file: {error}") from error
+
+    @cached_property
+    def info(self) -> str:
+        """The dist-info folder."""
+        found = {name.split("/")[0] for name in self.files if name.split("/")[0].endswith(".dist-info")}
+        if len(found) != 1:
+            raise VerificationError(f"{len(found)} dist-info folders; one is expected")
+        return found.pop()
+
+    def headers(self, name: str) -> Message:
+        """A file of dist-info that has the form of an e-mail's head."""
+        return email.parser.BytesParser().parsebytes(self.member(f"{self.info}/{name}"))
+
+    def member(self, name: str) -> bytes:
+        """A file of the wheel."""
+        if name not in self.files:
+            raise VerificationError(f"{name} is missing")
+        return self.files[name]
+
+    @cached_property
+    def folder(self) -> str:
+        """The runtime's folder in the wheel."""
+        found = [name for name in self.files if name.startswith(f"{FOLDER}/") and name.count("/") == 2]
+        found = [name.removesuffix(f"/{NAME}") for name in found if name.endswith(f"/{NAME}")]
+        if len(found) != 1:
+            raise VerificationError(f"{len(found)} files {FOLDER}/<variant>/{NAME}; one is expected")
+        return found[0]
+
+    @cached_property
+    def runtime(self) -> RuntimeJson:
+        """What the runtime says of itself."""
+        try:
+            return parse(self.member(f"{self.folder}/{NAME}"))
+        except ValueError as error:
+            raise VerificationError(f"{NAME}: {error}") from error
+
+    @cached_property
+    def contents(self) -> dict[str, bytes]:
+        """The runtime's files but runtime.json, relative to its folder."""
+        prefix = f"{self.folder}/"
+        found = {name.removeprefix(prefix): data for name, data in self.files.items() if name.startswith(prefix)}
+        return {name: data for name, data in found.items() if name != NAME}
+
+    @cached_property
+    def tag(self) -> PlatformTag:
+        """The platform that the file's name promises."""
+        try:
+            tags = parse_wheel_filename(self.path.name)[3]
+        except InvalidWheelFilename as error:
+            raise VerificationError(str(error)) from error
+        parsed = [parse_tag(tag.platform) for tag in tags]
+        if len(parsed) != 1 or parsed[0] is None:
+            raise VerificationError(f"{', '.join(sorted(tag.platform for tag in tags))} is not one known platform")
+        return parsed[0]
+
+    @cached_property
+    def spec(self) -> Spec:
+        """What the manifests say this runtime should be."""
+        runtime = self.runtime
+        try:
+            return resolve(self.catalog, runtime.variant, runtime.target, runtime.ort_version)
+        except BuildError as error:
+            raise VerificationError(f"the manifests don't know it: {error.paragraph()}") from error
+
+    @cached_property
+    def system(self) -> System:
+        """What the platform that the tag promises gives: the tag of the file's name, not the manifests'."""
+        target = self.catalog.targets[self.spec.target]
+        return system_of(self.catalog.policies[target.policy], str(self.tag))
+
+    @cached_property
+    def binaries(self) -> dict[str, BinaryFacts]:
+        """The native libraries: by what their first bytes are, and every file that is said to be one."""
+        said = {file.name for file in self.spec.files} | {self.runtime.library}
+        found = {}
+        for name, data in self.contents.items():
+            if name in said or data[:4] in _NATIVE or data[:2] == b"MZ":
+                file = self.scratch / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(data)
+                found[name] = binary.inspect(file, self.tag.arch)
+        if missing := said - self.contents.keys():
+            raise VerificationError(f"{', '.join(sorted(missing))} missing")
+        return found
