@@ -81,9 +81,10 @@ def run(wheel: Path, runtime: str, *, loader: str, model: Path | None, scratch: 
         A row for installing and, if that worked, one for running.
     """
     python = scratch / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    pip = [sys.executable, "-m", "pip", "--python", str(python)]
     steps = (
         [sys.executable, "-m", "venv", "--without-pip", str(scratch / "env")],
-        [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-input", "-q", loader, str(wheel.resolve())],
+        [*pip, "install", "--no-input", "-q", loader, str(wheel.resolve())],
     )
     for command in steps:
         code, output, errors = _call(command, _INSTALL_TIMEOUT, cwd=scratch)
