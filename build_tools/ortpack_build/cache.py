@@ -9,8 +9,10 @@ wait for each other on a lock file; the operating system releases it when its ho
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,7 +33,7 @@ class Cache:
 
     root: Path
     on_wait: Callable[[str], None] = lambda _: None
-    """Called with the entry's name when another process is making it."""
+    """Called with the entry's name, and who makes it if that is known, when another process is making it."""
 
     def path(self, kind: str, key: str) -> Path:
         """Where the entry is, or would be."""
@@ -99,15 +101,19 @@ class Cache:
     def _locked(self, name: str) -> Iterator[None]:
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / f"{name}.lock")
+        lock, holder = filelock.FileLock(folder / f"{name}.lock"), folder / f"{name}.holder"
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
+            with contextlib.suppress(OSError):
+                name = f"{name} ({holder.read_text(encoding='utf-8')})"
             self.on_wait(name)
             lock.acquire()
         try:
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
             yield
         finally:
+            holder.unlink(missing_ok=True)
             lock.release()
 
 

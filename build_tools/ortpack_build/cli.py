@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from platformdirs import user_cache_path
 
-from ortpack_build import __version__, host, manifest, spec, trial
+from ortpack_build import __version__, cli_source, host, manifest, spec, trial
 from ortpack_build.cache import Cache
 from ortpack_build.errors import BuildError, UsageError, VerificationError, storage_error
 from ortpack_build.pipeline import Settings, build
@@ -74,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     wheel.add_argument("--out", type=Path, default=Path("dist"), metavar="DIR", help="where wheels go (default: dist)")
     wheel.add_argument("--build-number", metavar="N", help="build number of the wheel, when a release is packed again")
     _add_cache_option(wheel)
+
+    cli_source.add_commands(command, _add_cache_option)
 
     text = "Check a wheel: hashes, metadata, what its libraries need and export, and, where it can, by running a model."
     check = command("verify", _verify, text)

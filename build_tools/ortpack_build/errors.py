@@ -81,10 +81,28 @@ class SourceError(BuildError):
     exit_code = 9
 
 
+class KitError(BuildError):
+    """A kit that is damaged, or is for something else."""
+
+    exit_code = 10
+
+
 class ToolError(BuildError):
     """A program that is missing or failed."""
 
     exit_code = 8
+
+
+class OpConfigError(BuildError):
+    """An operator config with a mistake; the message names file, line and column."""
+
+    exit_code = 11
+
+
+class ModelError(BuildError):
+    """A model that can't be read, or that ONNX Runtime refuses."""
+
+    exit_code = 12
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

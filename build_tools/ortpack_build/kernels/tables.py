@@ -29,6 +29,8 @@ _ENTRY = re.compile(
     r"\(\s*(?P<arguments>\w+(?:\s*,\s*\w+)*)\s*\))\s*>\s*,"
 )
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_IF = re.compile(r"^\s*#\s*if", re.MULTILINE)
+_ENDIF = re.compile(r"^\s*#\s*endif", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^\s*#[^\n]*(?:\\\n[^\n]*)*$", re.MULTILINE)
 
 
@@ -40,11 +42,13 @@ class Table:
         id: suffix of its symbols, unique in a kit.
         entries: registrations outside of any `#if`: all of them are in the objects.
         conditional: registrations inside of an `#if`: any number of them is.
+        optional: whether the whole table is inside of an `#if`.
     """
 
     id: str
     entries: int
     conditional: int
+    optional: bool
 
     @property
     def all_symbol(self) -> str:
@@ -75,12 +79,15 @@ def externalise(text: str, *, prefix: str, where: str) -> tuple[str, tuple[Table
         if end is None or start.end() < position:
             raise SourceError(f"{where}: the table in {start['function']} has no end")
         body = text[start.end() : end.start()]
-        table = _read(body, id_=name, where=f"{where}: {start['function']}")
+        before = text[: start.start()]
+        optional = len(_IF.findall(before)) > len(_ENDIF.findall(before))
+        table = _read(body, id_=name, optional=optional, where=f"{where}: {start['function']}")
         function_end = text.find("\n}\n", end.end())
         loop = text.find(_LOOP, end.end(), function_end)
         if loop < 0:
             raise SourceError(f"{where}: {start['function']} does not walk its table as expected")
-        out += [text[position : start.start()], _arrays(table, body), _walk(table, start["function"])]
+        out += [text[position : start.start()], _arrays(table, body)]
+        out.append(f"Status {start['function']}(KernelRegistry& kernel_registry) {{\n")
         out.append(text[end.end() : loop])
         out.append(
             f"  for (size_t ortpack_i = 0; ortpack_i < {table.symbol}_count; ++ortpack_i) {{\n"
@@ -110,12 +117,7 @@ def _arrays(table: Table, body: str) -> str:
     )
 
 
-def _walk(table: Table, function: str) -> str:
-    del table
-    return f"Status {function}(KernelRegistry& kernel_registry) {{\n"
-
-
-def _read(body: str, *, id_: str, where: str) -> Table:
+def _read(body: str, *, id_: str, optional: bool, where: str) -> Table:
     """Counts a table's registrations; what is neither registration, comment nor directive is an error."""
     depth = 0
     counts = [0, 0]
@@ -144,4 +146,4 @@ def _read(body: str, *, id_: str, where: str) -> Table:
         raise SourceError(f"{where}: an #if of the kernel table has no #endif")
     if not seen_void:
         raise SourceError(f"{where}: the kernel table lacks its <void> entry")
-    return Table(id=id_, entries=counts[0], conditional=counts[1])
+    return Table(id=id_, entries=counts[0], conditional=counts[1], optional=optional)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ortpack_build.sources.model import Archive, Origin, Sources
 
 _ORT = "onnxruntime"
-_RECIPE = 1  # raise it when the same archives make another tree
+_RECIPE = 2  # raise it when the same archives make another tree
 _PATH = "path"
 
 

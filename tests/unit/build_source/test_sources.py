@@ -21,6 +21,7 @@ from ortpack_build.errors import (
     UsageError,
 )
 from ortpack_build.hashing import sha256
+from ortpack_build.manifest import shipped_folder
 from ortpack_build.report import Reporter
 from ortpack_build.sources import deb, model, tree, url
 
@@ -223,7 +224,7 @@ def test_the_shipped_manifests() -> None:
 )
 def test_mistakes_in_a_manifest(old: str, new: str, message: str, tmp_path: Path) -> None:
     name = "onnxruntime-1.21.0.toml"
-    text = (model.shipped_folder() / "sources" / name).read_text()
+    text = (shipped_folder() / "sources" / name).read_text()
     assert old in text
     (tmp_path / name).write_text(text.replace(old, new, 1))
     with pytest.raises(ManifestError, match=message):

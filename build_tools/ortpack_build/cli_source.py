@@ -1,0 +1,125 @@
+"""The commands of source builds: `sources` and `kit`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ortpack_build import host, manifest, source
+from ortpack_build.cache import Cache
+from ortpack_build.errors import UsageError, storage_error
+from ortpack_build.kit import pack
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from ortpack_build.report import Reporter
+
+
+def add_commands(
+    command: Callable[[str, object, str], argparse.ArgumentParser],
+    add_cache: Callable[[argparse.ArgumentParser], None],
+) -> None:
+    """Add the commands to a parser.
+
+    Args:
+        command: makes a sub-command of a name, a function to run and a help text.
+        add_cache: adds --cache to a sub-command.
+    """
+    text = "Fetch and unpack the sources of ONNX Runtime. The last line printed is their folder."
+    fetched = command("sources", _sources, text)
+    add_source_options(fetched)
+    add_cache(fetched)
+
+    text = "Compile ONNX Runtime into a kit, or take one that is. The last line printed is its folder, or its file."
+    made = command("kit", _kit, text)
+    made.add_argument("target", nargs="?", metavar="TARGET", help="platform to compile for (default: this machine's)")
+    add_source_options(made)
+    add_kit_options(made)
+    made.add_argument("--pack", type=Path, nargs="?", const=Path("dist"), metavar="DIR", help="make it one file in DIR")
+    add_cache(made)
+
+
+def add_source_options(parser: argparse.ArgumentParser, *, within_wheel: bool = False) -> None:
+    """Options that say where sources come from; those of `wheel` leave out what it has already."""
+    if not within_wheel:
+        parser.add_argument("--ort", metavar="V", help="ONNX Runtime release (default: the newest with sources)")
+    parser.add_argument(
+        "--sources" if within_wheel else "--origin",
+        dest="sources",
+        default="auto",
+        metavar="O",
+        help="where the sources come from: auto, debian or upstream (default: auto)",
+    )
+    parser.add_argument("--source", type=Path, metavar="TREE", help="an onnxruntime tree of your own")
+    parser.add_argument("--modified", action="store_true", help="let the tree of --source differ from the release")
+
+
+def add_kit_options(parser: argparse.ArgumentParser) -> None:
+    """Options that say how a kit is made."""
+    parser.add_argument(
+        "--flavour", choices=("onnx", "ort"), default="onnx", help="what it loads: .onnx files, or only .ort"
+    )
+    parser.add_argument("--toolchain", default="zig", metavar="C", help="zig, gcc or clang (default: zig)")
+    parser.add_argument(
+        "--launcher", default="auto", metavar="L", help="auto (ccache or sccache if there is one), none, or a program"
+    )
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="compilers at once")
+    parser.add_argument("--from", dest="kit_file", type=Path, metavar="FILE", help="a packed kit to use")
+
+
+def request(options: argparse.Namespace, target: str | None) -> source.Request:
+    """What the options ask for.
+
+    Raises:
+        UsageError: this machine can't compile kits, or an option makes no sense.
+    """
+    own = host.detect().target(manifest.load(options.variants).targets)
+    if own is None and target is None:
+        raise UsageError("There is no target for this machine.", hint="Name one.")
+    if getattr(options, "jobs", 1) < 1:
+        raise UsageError(f"--jobs {options.jobs}: at least one compiler must run.")
+    return source.Request(
+        target=target or own or "",
+        host=own or "an unknown machine",
+        flavour=getattr(options, "flavour", "onnx"),
+        ort=options.ort,
+        origin=options.sources,
+        tree=options.source.absolute() if options.source else None,
+        modified=options.modified,
+        toolchain=getattr(options, "toolchain", "zig"),
+        launcher=getattr(options, "launcher", "auto"),
+        jobs=getattr(options, "jobs", 1),
+        file=getattr(options, "kit_file", None),
+    )
+
+
+def context(options: argparse.Namespace, report: Reporter) -> source.Context:
+    """Cache, reporter and environment."""
+    # Absolute: compilers run in other folders.
+    cache = Cache(
+        root=options.cache.absolute(), on_wait=lambda name: report.note(f"Waiting for another build of {name}")
+    )
+    return source.Context(cache=cache, report=report, environ=dict(os.environ))
+
+
+def _sources(options: argparse.Namespace, report: Reporter) -> int:
+    print(source.sources(request(options, None), context(options, report)).path)
+    return 0
+
+
+def _kit(options: argparse.Namespace, report: Reporter) -> int:
+    made = source.kit(request(options, options.target), context(options, report))
+    if options.pack is None:
+        print(made.path)
+        return 0
+    try:
+        with report.step("Packing the kit") as step:
+            file = pack(made, options.pack)
+            step.detail(f"{file.stat().st_size / 1e6:.2f} MB")
+    except OSError as error:
+        raise storage_error("The packed kit", options.pack, error) from error
+    print(file)
+    return 0

@@ -1,0 +1,198 @@
+"""The kernels of a kit: read from its objects, so that they are what the compiler saw."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import lief
+from msgspec import Struct
+
+from ortpack_build.errors import BinaryError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from ortpack_build.kernels.tables import Table
+
+# The constants of ORT's sources → the domains that they stand for.
+_DOMAINS = {
+    "kOnnxDomain": "",
+    "kMLDomain": "ai.onnx.ml",
+    "kMSDomain": "com.microsoft",
+    "kMSNchwcDomain": "com.microsoft.nchwc",
+    "kMSInternalNHWCDomain": "com.ms.internal.nhwc",
+    "kPytorchAtenDomain": "org.pytorch.aten",
+}
+_FUNCTION = re.compile(r"\d+BuildKernelCreateInfoI(?:NS\d?_|N\w*?)?(?P<length>\d+)(?=k[A-Z])")
+_CLASS = re.compile(
+    r"(?P<provider>k\w+?Provider)_(?P<op>\w+)_(?P<domain>k\w+?Domain)_ver(?P<since>\d+)(?:_(?P<until>\d+))?"
+    r"(?:_(?P<types>[A-Za-z]\w*))?"
+)
+_TYPE = re.compile(
+    r"(?:u?int(?:8|16|32|64)(?:_t)?|U?Int4x2|float|double|string|bool|MLFloat16|BFloat16|Float8E\w+?)(?=_|$)"
+)
+_VOID = "BuildKernelCreateInfoIvE"
+_PREFIX = "ortpack_all_"
+
+
+class KernelId(Struct, frozen=True, kw_only=True):
+    """One kernel registration: an operator, the opsets and types it serves, and its symbol in the kit."""
+
+    domain: str
+    op: str
+    since: int
+    until: int | None  # last opset served; None while it is the newest
+    types: tuple[str, ...]  # of the registration's name; () if it has none in it
+    table: str
+    symbol: str
+
+    def serves(self, opset: int) -> bool:
+        """Whether it implements the operator as of that opset."""
+        return self.since <= opset and (self.until is None or opset <= self.until)
+
+
+def parse_symbol(symbol: str, table: str) -> KernelId:
+    """The registration that a mangled function name stands for.
+
+    Raises:
+        SourceError: the name is not of the known form.
+    """
+    found = _FUNCTION.search(symbol)
+    name = symbol[found.end() : found.end() + int(found["length"])] if found else ""
+    parts = _CLASS.fullmatch(name)
+    if parts is None or parts["domain"] not in _DOMAINS:
+        raise SourceError(f"The kernel symbol {symbol} is of a form that is not understood.")
+    return KernelId(
+        domain=_DOMAINS[parts["domain"]],
+        op=parts["op"],
+        since=int(parts["since"]),
+        until=int(parts["until"]) if parts["until"] else None,
+        types=_types(parts["types"] or ""),
+        table=table,
+        symbol=symbol,
+    )
+
+
+def _types(text: str) -> tuple[str, ...]:
+    """The types in the name of a registration; a suffix that is no list of types is kept whole."""
+    types: list[str] = []
+    rest = text
+    while rest:
+        found = _TYPE.match(rest)
+        if found is None:
+            return (text,)
+        types.append(found[0])
+        rest = rest[found.end() + 1 :]
+    return tuple(types)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """A static library: the symbols it defines, and its members."""
+
+    path: Path
+    defined: frozenset[str]
+
+    def members(self) -> Iterator[tuple[str, bytes]]:
+        """Name and content of each object."""
+        for name, start, size in _headers(self.path.read_bytes(), self.path.name):
+            with self.path.open("rb") as stream:
+                stream.seek(start)
+                yield name, stream.read(size)
+
+
+def read_archive(path: Path) -> Archive:
+    """Read a static library's symbol table.
+
+    Raises:
+        BinaryError: it is damaged, or has no symbol table.
+    """
+    data = path.read_bytes()
+    for name, start, size in _headers(data, path.name, special=True):
+        if name in {"/", "/SYM64/"}:
+            width = 8 if name == "/SYM64/" else 4
+            count = int.from_bytes(data[start : start + width], "big")
+            names = data[start + width * (count + 1) : start + size].split(b"\0")[:count]
+            return Archive(path=path, defined=frozenset(name.decode("ascii", "replace") for name in names))
+    raise BinaryError(f"{path.name} has no symbol table.")
+
+
+def _headers(data: bytes, where: str, *, special: bool = False) -> Iterator[tuple[str, int, int]]:
+    if not data.startswith(b"!<arch>\n"):
+        raise BinaryError(f"{where} is no static library.")
+    long_names = b""
+    position = 8
+    while position < len(data):
+        header = data[position : position + 60]
+        if len(header) < 60 or header[58:] != b"`\n":
+            raise BinaryError(f"{where} is damaged.")
+        raw, size, start = header[:16].decode("ascii", "replace").rstrip(), int(header[48:58]), position + 60
+        position = start + size + size % 2
+        if raw == "//":
+            long_names = data[start : start + size]
+        elif raw in {"/", "/SYM64/"}:
+            if special:
+                yield raw, start, size
+        elif raw.startswith("/"):
+            name, _, _ = long_names[int(raw[1:]) :].partition(b"/\n")
+            yield name.decode("utf-8", "replace"), start, size
+        else:
+            yield raw.rstrip("/"), start, size
+
+
+def read_index(archives: Sequence[Path], tables: Iterable[Table]) -> tuple[KernelId, ...]:
+    """Every kernel that the objects register, checked against the tables of the sources.
+
+    Raises:
+        SourceError: a table is missing or twice, its count is not that of the sources, or a kernel is not defined.
+        BinaryError: an archive is damaged.
+    """
+    opened = [read_archive(path) for path in archives]
+    found = _tables(opened)
+    defined = frozenset[str]().union(*(archive.defined for archive in opened))
+    index: list[KernelId] = []
+    for table in tables:
+        symbols = found.pop(table.id, [])
+        if not symbols and table.optional:
+            continue
+        if not table.entries <= len(symbols) <= table.entries + table.conditional:
+            raise SourceError(
+                f"The kernel table {table.id} has {len(symbols)} entries in the objects, but {table.entries} to "
+                f"{table.entries + table.conditional} in the sources."
+            )
+        kernels = [symbol for symbol in symbols if _VOID not in symbol]
+        if missing := [symbol for symbol in kernels if symbol not in defined]:
+            raise SourceError(f"{len(missing)} kernels of {table.id} are not in the kit, {missing[0]} among them.")
+        index += [parse_symbol(symbol, table.id) for symbol in kernels]
+    if found:
+        raise SourceError(f"The objects have kernel tables that the sources lack: {', '.join(found)}.")
+    if not index:
+        raise SourceError("The objects hold no kernel table.")
+    return tuple(index)
+
+
+def _tables(archives: Iterable[Archive]) -> dict[str, list[str]]:
+    """Table → the functions in it, in order: the relocations of its section."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for archive in archives:
+        if not any(symbol.startswith(_PREFIX) for symbol in archive.defined):
+            continue
+        for name, data in archive.members():
+            if _PREFIX.encode() not in data:
+                continue
+            parsed = lief.ELF.parse(list(data))
+            if parsed is None:
+                raise BinaryError(f"{archive.path.name}: {name} can't be read.")
+            for relocation in parsed.relocations:
+                section, target = relocation.section, relocation.symbol
+                _, has, table = _text(section.name if section else "").partition(_PREFIX)
+                if has and target is not None:
+                    found.setdefault(table, []).append((relocation.address, _text(target.name)))
+    return {table: [name for _, name in sorted(entries)] for table, entries in found.items()}
+
+
+def _text(name: str | bytes) -> str:
+    return name if isinstance(name, str) else name.decode("utf-8", "replace")

@@ -1,0 +1,137 @@
+"""`variants/kits/kits.toml`: how ORT is compiled into kits."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from ortpack_build.errors import ManifestError, UsageError, nearest
+from ortpack_build.manifest import Sha256, Version, read, shipped_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Flavour = Literal["onnx", "ort"]
+
+
+class _Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class FlavourLine(_Model, frozen=True):
+    """What a kit can load."""
+
+    model_formats: tuple[Literal["onnx", "ort"], ...]
+    options: Annotated[dict[str, str], Meta(description="For CMake, on top of those of every kit")]
+
+
+class Flags(_Model, frozen=True):
+    """Compiler flags of every file."""
+
+    c: Annotated[tuple[str, ...], Meta(description="C and C++")]
+    cxx: Annotated[tuple[str, ...], Meta(description="C++ only")]
+    release: Annotated[tuple[str, ...], Meta(description="Optimisation, unless a group says otherwise")]
+
+
+class Group(_Model, frozen=True):
+    """Files of ORT's own that get more flags."""
+
+    name: str
+    files: Annotated[str, Meta(description="Regular expression of CMake's, searched in the absolute path")]
+    flags: tuple[str, ...]
+
+
+class Link(_Model, frozen=True):
+    """How a library is linked from a kit."""
+
+    roots: Annotated[tuple[str, ...], Meta(min_length=1, description="Symbols to start from, and to export")]
+    flags: tuple[str, ...]
+
+
+class TargetLine(_Model, frozen=True):
+    """A platform that kits are compiled for."""
+
+    tag: Annotated[str, Meta(description="Platform tag of wheels, for libraries that zig linked")]
+    zig: Annotated[str, Meta(description="zig's name of it, with the oldest libc")]
+    system: Annotated[str, Meta(description="CMAKE_SYSTEM_NAME")]
+    processor: Annotated[str, Meta(description="CMAKE_SYSTEM_PROCESSOR")]
+    library: Annotated[str, Meta(description="File name of a shared library; {ort} is the release")]
+    flags: tuple[str, ...] = ()
+    libraries: Annotated[tuple[str, ...], Meta(description="Of the system, as linker flags")] = ()
+    arguments: Annotated[dict[str, str], Meta(description="Compiler arguments → what zig wants instead")] = {}
+
+
+class CompilerLine(_Model, frozen=True):
+    """A compiler that the machine may have."""
+
+    c: str
+    cxx: str
+    oldest: Version
+    link: Annotated[tuple[str, ...], Meta(description="Flags for linking")] = ()
+
+
+class Tool(_Model, frozen=True):
+    """A program out of a wheel."""
+
+    name: str
+    host: str
+    version: str
+    file: str
+    sha256: Sha256
+    program: Annotated[str, Meta(description="Path in the wheel")]
+    distribution: Annotated[str, Meta(description="If it is not the name")] = ""
+
+
+class Kits(_Model, frozen=True):
+    """kits.toml"""
+
+    schema: Literal[1]
+    headers: Annotated[tuple[str, ...], Meta(description="Headers of ORT's tree that go into a kit, as patterns")]
+    options: dict[str, str]
+    flavours: dict[Flavour, FlavourLine]
+    flags: Flags
+    groups: tuple[Group, ...]
+    link: Link
+    targets: dict[str, TargetLine]
+    compilers: dict[str, CompilerLine]
+    tools: tuple[Tool, ...]
+
+    def target(self, name: str) -> TargetLine:
+        """The line of a target.
+
+        Raises:
+            UsageError: kits are not made for it.
+        """
+        if name not in self.targets:
+            raise UsageError(f"Kits are not made for {name}.", hint=nearest(name, self.targets))
+        return self.targets[name]
+
+    def tool(self, name: str, host: str) -> Tool:
+        """A tool for the machine that compiles.
+
+        Raises:
+            UsageError: none is pinned for that machine.
+        """
+        found = next((tool for tool in self.tools if (tool.name, tool.host) == (name, host)), None)
+        if found is None:
+            hosts = sorted({tool.host for tool in self.tools})
+            raise UsageError(f"No {name} is pinned for {host}; kits are compiled on {', '.join(hosts)}.")
+        return found
+
+
+def load(folder: Path | None = None) -> Kits:
+    """The shipped data, or that of `folder`.
+
+    Raises:
+        ManifestError: it has a mistake.
+    """
+    path = (folder or shipped_folder() / "kits") / "kits.toml"
+    kits = read(path, Kits)
+    for index, group in enumerate(kits.groups):
+        try:
+            re.compile(group.files)
+        except re.error as error:
+            raise ManifestError(f"{path}: groups[{index}].files: {error}.") from error
+    return kits

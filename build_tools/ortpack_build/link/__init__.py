@@ -1,0 +1,7 @@
+"""Stage `link`: a library out of a kit."""
+
+from __future__ import annotations
+
+from ortpack_build.link.shared import Library, link_shared
+
+__all__ = ["Library", "link_shared"]

@@ -1,0 +1,192 @@
+"""Origin `source`: from pinned sources to a kit, and from a kit to the parts of a runtime."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ortpack_build import kit as kit_stage
+from ortpack_build import sources as sources_stage
+from ortpack_build.errors import ToolError, UsageError, nearest
+from ortpack_build.kit import model
+from ortpack_build.link import link_shared
+from ortpack_build.toolchain import Toolchain, Zig, find, tools
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ortpack_build.cache import Cache
+    from ortpack_build.kit import Kit
+    from ortpack_build.kit.model import Flavour, Kits
+    from ortpack_build.report import Reporter
+
+_ZIG = "zig"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A kit as the user asks for it.
+
+    Attributes:
+        target, host: target names; the host is where it is compiled.
+        flavour: "onnx" or "ort".
+        ort: the release; None for the newest that is pinned.
+        origin: of the sources, or "auto".
+        tree: an onnxruntime tree of the user's.
+        modified: whether `tree` may differ from the release.
+        toolchain: "zig", or a compiler of kits.toml.
+        launcher: "auto" for ccache or sccache if there is one, "none", or a program.
+        jobs: how many compilers run at once.
+        file: a packed kit to use; nothing is compiled then.
+    """
+
+    target: str
+    host: str
+    flavour: Flavour
+    ort: str | None = None
+    origin: str = "auto"
+    tree: Path | None = None
+    modified: bool = False
+    toolchain: str = _ZIG
+    launcher: str = "auto"
+    jobs: int = 1
+    file: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What the stages take from the outside."""
+
+    cache: Cache
+    report: Reporter
+    environ: Mapping[str, str]
+
+
+def sources(request: Request, context: Context) -> sources_stage.SourceTree:
+    """The source tree that a kit is made of."""
+    return sources_stage.obtain(
+        sources_stage.load(_release(request)),
+        origin=request.origin,
+        path=request.tree,
+        modified=request.modified,
+        cache=context.cache,
+        report=context.report,
+    )
+
+
+def kit(request: Request, context: Context) -> Kit:
+    """The kit, from a file, from the cache, or compiled.
+
+    Raises:
+        BuildError: of any kind.
+    """
+    if request.file is not None:
+        given = kit_stage.unpack(request.file, context.cache)
+        kit_stage.expect(given, target=request.target, flavour=request.flavour, ort=_release(request))
+        return given
+    kits = model.load()
+    kits.target(request.target)
+    compilers = toolchain(request, kits, context)
+    programs = kit_stage.Programs(
+        cmake=tools.obtain(kits.tool("cmake", request.host), context.cache, context.report),
+        ninja=tools.obtain(kits.tool("ninja", request.host), context.cache, context.report),
+        protoc=tools.obtain(kits.tool("protoc", request.host), context.cache, context.report),
+        launcher=_launcher(request.launcher, context.environ),
+    )
+    order = kit_stage.Order(
+        target=request.target,
+        flavour=request.flavour,
+        kits=kits,
+        pinned=sources_stage.load(_release(request)),
+        tree=sources(request, context),
+        toolchain=compilers,
+        tools={name: kits.tool(name, request.host).version for name in ("cmake", "protoc")},
+    )
+    return kit_stage.make(
+        order, programs, jobs=request.jobs, cache=context.cache, report=context.report, environ=context.environ
+    )
+
+
+def toolchain(request: Request, kits: Kits, context: Context) -> Toolchain:
+    """The toolchain that a request names.
+
+    Raises:
+        UsageError: there is no such toolchain, or it can't compile for the target.
+        ToolError: the compiler is missing or too old.
+    """
+    line = kits.target(request.target)
+    if request.toolchain == _ZIG:
+        tool = kits.tool(_ZIG, request.host)
+        return Zig(
+            program=tools.obtain(tool, context.cache, context.report),
+            version=tool.version,
+            target=line.zig,
+            wheel_tag=line.tag,
+            cross=request.target != request.host,
+            system=line.system,
+            processor=line.processor,
+            arguments=line.arguments,
+        )
+    if request.toolchain not in kits.compilers:
+        names = (_ZIG, *kits.compilers)
+        raise UsageError(f"There is no toolchain {request.toolchain!r}.", hint=nearest(request.toolchain, names))
+    if request.target != request.host:
+        raise UsageError(
+            f"{request.toolchain} of this machine compiles for {request.host}, not for {request.target}.",
+            hint="Use --toolchain zig.",
+        )
+    return find(request.toolchain, kits.compilers[request.toolchain], environ=context.environ)
+
+
+def _release(request: Request) -> str:
+    return request.ort or sources_stage.releases()[0]
+
+
+def _launcher(wanted: str, environ: Mapping[str, str]) -> Path | None:
+    if wanted == "none":
+        return None
+    names = ("ccache", "sccache") if wanted == "auto" else (wanted,)
+    found = next(filter(None, (shutil.which(name, path=environ.get("PATH", os.defpath)) for name in names)), None)
+    if found is None and wanted != "auto":
+        raise ToolError(f"The launcher {wanted} is not on this machine.", hint="Install it, or use --launcher none.")
+    return Path(found) if found else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linked:
+    """A library of a kit, and the texts that go with it."""
+
+    library: Path
+    licenses: Mapping[str, Path]
+    kit: Kit
+
+
+def link(request: Request, context: Context, into: Path) -> Linked:
+    """A shared library with every kernel of the kit, in the folder `into`.
+
+    Raises:
+        BuildError: of any kind.
+    """
+    made = kit(request, context)
+    name = made.about.toolchain["name"]
+    if name != request.toolchain:
+        raise UsageError(f"The kit was made with {name}; link it with --toolchain {name}.")
+    chosen = toolchain(request, model.load(), context)
+    if dict(chosen.identity) != made.about.toolchain:
+        raise UsageError(f"The kit was made with {made.about.toolchain}, but here is {dict(chosen.identity)}.")
+    context.cache.root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into, prefix="link-") as scratch:
+        work = Path(scratch)
+        compilers = chosen.install(work, root=work, shared=context.cache.root / "toolchain")
+        with context.report.step(f"Linking {len(made.kernels)} kernels") as step:
+            environ = {**context.environ, **compilers.environ}
+            library = link_shared(made, made.kernels, compilers, work=work, environ=environ)
+            step.detail(f"{library.path.stat().st_size / 1e6:.1f} MB")
+        target = into / library.path.name
+        library.path.rename(target)
+    licenses = {path.name: path for path in sorted((made.path / "licenses").iterdir())}
+    return Linked(library=target, licenses=licenses, kit=made)

@@ -1,0 +1,9 @@
+"""Stage `toolchain`: compilers behind one protocol."""
+
+from __future__ import annotations
+
+from ortpack_build.toolchain.base import Compilers, Toolchain
+from ortpack_build.toolchain.system import System, find
+from ortpack_build.toolchain.zig import Zig
+
+__all__ = ["Compilers", "System", "Toolchain", "Zig", "find"]

@@ -1,0 +1,101 @@
+"""GCC or Clang of the machine, for the machine itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ortpack_build.errors import ToolError
+from ortpack_build.tags import version_key
+from ortpack_build.toolchain.base import Compilers, write_wrapper
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ortpack_build.kit.model import CompilerLine
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """A compiler found on this machine.
+
+    Attributes:
+        name: its line in kits.toml.
+        c, cxx, ar, ranlib: the programs.
+        version: the first line of `cxx --version`.
+        machine: the triple it compiles for.
+        link: flags for linking.
+    """
+
+    name: str
+    c: Path
+    cxx: Path
+    ar: Path
+    ranlib: Path
+    version: str
+    machine: str
+    link: tuple[str, ...]
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """Name, version and triple; the machine's headers and libraries are taken to go with them."""
+        return {"name": self.name, "version": self.version, "target": self.machine}
+
+    @property
+    def tag(self) -> None:
+        """Only what it linked tells."""
+
+    def install(self, folder: Path, *, root: Path, shared: Path) -> Compilers:
+        """Wrappers that take `root` off file names."""
+        del shared  # nothing is worth keeping
+        common = [f"-ffile-prefix-map={root}/="]
+        return Compilers(
+            c=write_wrapper(folder / "cc", [str(self.c), *common]),
+            cxx=write_wrapper(folder / "cxx", [str(self.cxx), *common]),
+            ar=self.ar,
+            ranlib=self.ranlib,
+            link=("-static-libstdc++", "-static-libgcc", *self.link),
+        )
+
+
+def find(name: str, line: CompilerLine, *, environ: Mapping[str, str]) -> System:
+    """The compiler of a line of kits.toml, looked for on the PATH of `environ`.
+
+    Raises:
+        ToolError: it is missing, too old, or does not run.
+    """
+    search = environ.get("PATH", os.defpath)
+    programs = {}
+    for part, program in (("c", line.c), ("cxx", line.cxx), ("ar", "ar"), ("ranlib", "ranlib")):
+        found = shutil.which(program, path=search)
+        if found is None:
+            raise ToolError(
+                f"{program} is not on this machine.",
+                hint="Install it, or take the compiler from PyPI that needs nothing: --toolchain zig.",
+            )
+        programs[part] = Path(found)
+    full = _ask(programs["cxx"], "--version").partition("\n")[0].strip()
+    number = re.search(r"\d+\.\d+(?:\.\d+)?", re.sub(r"\(.*?\)", "", full)) or re.search(r"\d+\.\d+(?:\.\d+)?", full)
+    if number is None:
+        raise ToolError(f"{programs['cxx']} does not say its version; it said {full!r}.")
+    if version_key(number[0]) < version_key(line.oldest):
+        raise ToolError(
+            f"{programs['cxx']} is {number[0]}; ONNX Runtime needs {name} {line.oldest} or newer.",
+            hint="Install a newer one, or take the compiler from PyPI: --toolchain zig.",
+        )
+    return System(
+        name=name, version=full, machine=_ask(programs["c"], "-dumpmachine").strip(), link=line.link, **programs
+    )
+
+
+def _ask(program: Path, argument: str) -> str:
+    try:
+        done = subprocess.run([program, argument], capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolError(f"{program} {argument} failed: {error}.") from error
+    return done.stdout

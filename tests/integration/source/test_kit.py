@@ -1,0 +1,265 @@
+"""Kits: compiled, linked and run for real, of a very small ONNX Runtime; and everything that can go wrong."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import lief
+import pytest
+
+from ortpack_build.cache import Cache
+from ortpack_build.errors import ArchiveError, KitError, SourceError, ToolError
+from ortpack_build.kit import Kit, expect, pack, read, unpack
+from ortpack_build.link import Library, link_shared
+
+from .conftest import ORT, Tiny
+
+_API = "onnxruntime/core/session/onnxruntime_c_api.cc"
+_TABLE = "onnxruntime/core/providers/cpu/cpu_execution_provider.cc"
+
+
+def _link(tiny: Tiny, kit: Kit, ops: set[str] | None = None, *, into: str = "link") -> Library:
+    work = tiny.folder / into
+    work.mkdir(parents=True)
+    compilers = tiny.toolchain.install(work, root=work, shared=tiny.folder / "shared")
+    chosen = [kernel for kernel in kit.kernels if ops is None or kernel.op in ops]
+    return link_shared(kit, chosen, compilers, work=work, environ=os.environ)
+
+
+def _digest(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_kit_and_its_libraries(tiny: Tiny) -> None:
+    kit = tiny.make()
+    assert [(k.domain, k.op, k.since, k.until, k.types) for k in kit.kernels] == [
+        ("", "Abs", 6, None, ("float",)),
+        ("com.microsoft", "Gelu", 1, None, ()),
+    ]
+    assert {path.name for path in (kit.path / "lib").iterdir()} == {"libproviders.a", "libsession.a"}
+    assert (kit.path / "include" / "onnxruntime_c_api.h").is_file()
+    assert (kit.path / "licenses" / "onnxruntime-LICENSE").is_file()
+    assert not (tiny.cache.root / "work" / kit.about.key).exists()
+    expect(kit, target=tiny.target, flavour="ort", ort=ORT)
+
+    for ops, total in ((None, 11), ({"Abs"}, 1), ({"Gelu"}, 10), (set(), 0)):
+        library = _link(tiny, kit, ops, into=f"link{total}")
+        loaded = ctypes.CDLL(str(library.path))
+        assert loaded.OrtGetApiBase() == total
+        loaded.OrtSessionOptionsAppendExecutionProvider_CPU.restype = ctypes.c_char_p
+        assert loaded.OrtSessionOptionsAppendExecutionProvider_CPU() == f"src/onnxruntime/{_API}".encode()
+
+
+def test_a_library_is_hardened_and_exports_the_api_only(tiny: Tiny) -> None:
+    library = _link(tiny, tiny.make()).path
+    assert library.name == f"libonnxruntime.so.{ORT}"
+    elf = lief.ELF.parse(str(library))
+    assert elf is not None
+    assert {symbol.name for symbol in elf.exported_symbols} == {
+        "OrtGetApiBase",
+        "OrtSessionOptionsAppendExecutionProvider_CPU",
+    }
+    entries = {entry.tag: entry for entry in elf.dynamic_entries}
+    tags = lief.ELF.DynamicEntry.TAG
+    assert entries[tags.SONAME].name == library.name  # type: ignore[attr-defined]
+    assert entries[tags.FLAGS_1].has(lief.ELF.DynamicEntryFlags.FLAG.NOW)  # type: ignore[attr-defined]
+    assert not {tags.RPATH, tags.RUNPATH, tags.TEXTREL} & set(entries)
+    segments = {segment.type: segment for segment in elf.segments}
+    assert lief.ELF.Segment.TYPE.GNU_RELRO in segments
+    assert not segments[lief.ELF.Segment.TYPE.GNU_STACK].has(lief.ELF.Segment.FLAGS.X)
+    assert str(tiny.folder).encode() not in library.read_bytes()
+
+
+def test_the_same_bytes_in_another_folder(tiny: Tiny) -> None:
+    other = replace(tiny, folder=tiny.folder / "another" / "place")
+    tiny.files[_API] = other.files[_API] = tiny.pinned().origins["here"].archives[0].write[_API]
+    first, second = tiny.make(), other.make()
+    assert first.path != second.path
+    assert _digest(first.path) == _digest(second.path)
+    assert _link(tiny, first).path.read_bytes() == _link(other, second).path.read_bytes()
+    packed = pack(first, tiny.folder / "a"), pack(second, tiny.folder / "b")
+    assert packed[0].read_bytes() == packed[1].read_bytes()
+
+
+def test_a_compile_error_is_shown_and_the_next_run_goes_on(tiny: Tiny) -> None:
+    launcher = tiny.folder / "launcher"
+    launcher.write_text(f'#!/bin/sh\necho "$@" >> {tiny.folder}/launched\nexec "$@"\n')
+    launcher.chmod(0o755)
+    tiny = replace(tiny, programs=replace(tiny.programs, launcher=launcher))
+    tiny.broken.touch()
+    with pytest.raises(ToolError) as caught:
+        tiny.make()
+    message = caught.value.paragraph()
+    assert "broken on purpose" in message
+    assert "onnxruntime_c_api.cc" in message
+    assert len(message.splitlines()) < 30
+    assert not list((tiny.cache.root / "kits").glob("*"))
+    tiny.broken.unlink()
+    assert tiny.make().kernels
+    launched = (tiny.folder / "launched").read_text().splitlines()
+    assert len([line for line in launched if line.endswith("/onnxruntime_c_api.cc")]) == 2
+    assert len([line for line in launched if line.endswith("/cpu_execution_provider.cc")]) == 1
+
+
+def test_a_table_that_is_not_as_expected(tiny: Tiny) -> None:
+    tiny.files[_TABLE] = "#include <cstddef>\nint main;\n"
+    with pytest.raises(SourceError, match="no kernel table"):
+        tiny.make()
+
+
+def test_a_kernel_that_is_registered_and_not_there(tiny: Tiny) -> None:
+    files = tiny.pinned().origins["here"].archives[0].write
+    tiny.files["onnxruntime/core/providers/cpu/abs.cc"] = "int nothing;\n"
+    assert _TABLE in files
+    with pytest.raises(SourceError, match="2 kernels of cpu_RegisterCpuKernels are not in the kit"):
+        tiny.make()
+
+
+def test_cmake_fails(tiny: Tiny) -> None:
+    tiny.files["cmake/CMakeLists.txt"] = "cmake_minimum_required(VERSION 3.20)\nproject(onnxruntime)\nnot_a_command()\n"
+    with pytest.raises(ToolError, match="not_a_command"):
+        tiny.make()
+
+
+_BUILDER = """\
+import json, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import importlib.util
+spec = importlib.util.spec_from_file_location("source_conftest", {conftest!r})
+module = importlib.util.module_from_spec(spec)
+sys.modules["source_conftest"] = module
+spec.loader.exec_module(module)
+import os
+from ortpack_build.cache import Cache
+from ortpack_build.kit import Programs, make, model
+from ortpack_build.report import Reporter
+from ortpack_build.toolchain import find
+kits = model.load()
+programs = Programs(**{{name: Path(path) for name, path in json.loads({programs!r}).items()}})
+tiny = module.Tiny(folder=Path({folder!r}), programs=programs, kits=kits, target={target!r}, jobs=1,
+                   toolchain=find("gcc", kits.compilers["gcc"], environ=os.environ))
+report = Reporter()
+cache = Cache(root=tiny.folder / "cache", on_wait=lambda name: report.note("Waiting for " + name))
+kit = make(tiny.order(), programs, jobs=1, cache=cache, report=report, environ=dict(os.environ))
+print(kit.path)
+"""
+
+
+class _Slow:
+    """Builds of the small ONNX Runtime in processes of their own, whose compilers take their time."""
+
+    def __init__(self, tiny: Tiny, *, seconds: float) -> None:
+        self.tiny = tiny
+        launcher = tiny.folder / "slow"
+        launcher.write_text(f'#!/bin/sh\necho "$@" >> {tiny.folder}/launched\nsleep {seconds}\nexec "$@"\n')
+        launcher.chmod(0o755)
+        programs = {name: str(getattr(tiny.programs, name)) for name in ("cmake", "ninja", "protoc")}
+        self.script = _BUILDER.format(
+            tests=str(Path(__file__).parent),
+            conftest=str(Path(__file__).parent / "conftest.py"),
+            programs=json.dumps(programs | {"launcher": str(launcher)}),
+            folder=str(tiny.folder),
+            target=tiny.target,
+        )
+
+    def start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", self.script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def launched(self) -> list[str]:
+        file = self.tiny.folder / "launched"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def wait_for(self, count: int) -> None:
+        for _ in range(600):
+            if len(self.launched()) >= count:
+                return
+            time.sleep(0.05)
+        raise AssertionError(self.launched())
+
+
+def test_kill_9_and_the_next_run_goes_on(tiny: Tiny) -> None:
+    slow = _Slow(tiny, seconds=1.5)
+    first = slow.start()
+    slow.wait_for(2)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    assert not list((tiny.cache.root / "kits").glob("*"))
+    second = slow.start()  # while the first one's ninja is still at it
+    out, err = second.communicate(timeout=120)
+    assert second.returncode == 0, err
+    assert "Waiting for compilers that a killed build left running" in err
+    kit = read(Path(out.strip()))
+    assert ctypes.CDLL(str(_link(tiny, kit).path)).OrtGetApiBase() == 11
+    compiled = [line for line in slow.launched() if "cpu_execution_provider.cc" in line and " -c " in line]
+    assert len(compiled) == 1  # what was done was not done again
+
+
+def test_two_builders_of_one_kit(tiny: Tiny) -> None:
+    slow = _Slow(tiny, seconds=0.7)
+    first = slow.start()
+    slow.wait_for(1)
+    second = slow.start()
+    outs = [process.communicate(timeout=120) for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0]
+    assert outs[0][0] == outs[1][0]
+    assert f"(process {first.pid} on" in outs[1][1]
+    assert len([line for line in slow.launched() if "abs.cc" in line and " -c " in line]) == 1
+
+
+def test_a_kit_for_something_else(tiny: Tiny) -> None:
+    kit = tiny.make()
+    for wrong in ({"target": "linux-aarch64"}, {"flavour": "onnx"}, {"ort": "1.2.4"}):
+        asked = {"target": tiny.target, "flavour": "ort", "ort": ORT} | wrong
+        with pytest.raises(KitError, match=f"not {next(iter(wrong.values()))}"):
+            expect(kit, **asked)
+
+
+def test_a_packed_kit(tiny: Tiny) -> None:
+    kit = tiny.make()
+    file = pack(kit, tiny.folder / "out")
+    other = Cache(root=tiny.folder / "elsewhere")
+    unpacked = unpack(file, other)
+    assert _digest(unpacked.path) == _digest(kit.path)
+    assert ctypes.CDLL(str(_link(tiny, unpacked).path)).OrtGetApiBase() == 11
+    with pytest.raises(ArchiveError, match="There is no file"):
+        unpack(tiny.folder / "nothing", other)
+
+
+@pytest.mark.parametrize("cut", [0, 10, 200, -1, -20])
+def test_a_packed_kit_that_is_truncated(cut: int, tiny: Tiny) -> None:
+    file = pack(tiny.make(), tiny.folder / "out")
+    file.write_bytes(file.read_bytes()[:cut])
+    with pytest.raises((ArchiveError, KitError)):
+        unpack(file, Cache(root=tiny.folder / "elsewhere"))
+    assert not list((tiny.folder / "elsewhere" / "unpacked-kits").glob("*"))
+
+
+def test_a_changed_byte(tiny: Tiny) -> None:
+    kit = tiny.make()
+    library = kit.path / "lib" / "libsession.a"
+    data = bytearray(library.read_bytes())
+    data[len(data) // 2] ^= 1
+    library.write_bytes(data)
+    with pytest.raises(KitError, match=r"libsession\.a .* is not what the kit was made with"):
+        read(kit.path)
+    assert _digest(tiny.make().path)["lib/libsession.a"] != bytes(data)  # the cache's kit is made anew
+    (kit.path / "lib" / "more.a").touch()
+    with pytest.raises(KitError, match=r"has lib/more\.a, which it does not list"):
+        read(kit.path)
+    (kit.path / "lib" / "more.a").unlink()
+    (kit.path / "kernels.json").unlink()
+    with pytest.raises(KitError, match=r"lacks kernels\.json"):
+        read(kit.path)
+    with pytest.raises(KitError, match="is no kit"):
+        read(tiny.folder)

@@ -1,0 +1,69 @@
+"""What is shown of a build: progress, and of a failure the part that matters."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ortpack_build.errors import StorageError, ToolError
+from ortpack_build.kit import ninja
+from ortpack_build.kit.build import groups_cmake
+from ortpack_build.kit.model import Group
+from ortpack_build.kit.ninja import Log, Progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_progress() -> None:
+    assert str(Progress(done=30, total=90, seconds=10)) == "30 of 90 steps, 3.0 a second, about 20 s left"
+    assert str(Progress(done=3, total=903, seconds=1)) == "3 of 903 steps, 3.0 a second, about 5 min left"
+    assert str(Progress(done=0, total=9, seconds=0)) == "0 of 9 steps, 0.0 a second"
+
+
+def test_the_first_failure_only_and_from_its_first_error_on() -> None:
+    log = Log()
+    lines = [
+        "ortpack [1/9] CXX a.o",
+        "a.cc:1: warning: hm",
+        "ortpack [2/9] CXX b.o",
+        "FAILED: [code=1] b.o ",
+        "c++ -c b.cc",
+        *(f"note {n}" for n in range(500)),
+        "b.cc:7:1: error: no such thing",
+        *(f"more {n}" for n in range(5000)),
+        "ortpack [3/9] CXX c.o",
+        "FAILED: [code=1] c.o ",
+        "c++ -c c.cc",
+        "c.cc:1: error: another",
+        "ninja: build stopped: subcommand failed.",
+    ]
+    steps = [log.read(line + "\n") for line in lines]
+    assert [step for step in steps if step] == [(1, 9), (2, 9), (3, 9)]
+    shown = log.explain().splitlines()
+    assert shown[:3] == ["FAILED: [code=1] b.o ", "c++ -c b.cc", "b.cc:7:1: error: no such thing"]
+    assert len(shown) < 60
+    assert not [line for line in shown if "another" in line or "warning" in line]
+
+
+@pytest.mark.parametrize(
+    ("says", "error", "message"),
+    [
+        ("FAILED: x.o\\ncc x.c\\nx.c: error: No space left on device", StorageError, "The disk is full"),
+        ("FAILED: x.o\\ncc x.c\\nx.c: error: bad", ToolError, "x.c: error: bad"),
+        ("ninja: fatal: GetFileAttributes", ToolError, "fatal"),
+    ],
+)
+def test_a_failed_run(says: str, error: type[Exception], message: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", f"print('{says}'); raise SystemExit(1)"]
+    with pytest.raises(error, match=message):
+        ninja.run(command, environ={}, on_progress=lambda _: None, log=tmp_path / "log")
+    assert (tmp_path / "log").read_text()
+
+
+def test_file_groups_as_cmake() -> None:
+    text = groups_cmake([Group(name="fast", files="/core/.*[.]cc$", flags=("-O3", "-fno-plt"))])
+    assert 'if(path MATCHES "/core/.*[.]cc$")' in text
+    assert "set(flags -O3 -fno-plt)" in text
