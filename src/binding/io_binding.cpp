@@ -23,7 +23,9 @@ const Port& find_port(const Ports& ports, const std::string& name, const char* w
 
 ValueRef value_for(Library& library, const Port& port, nb::handle object, const char* what, Keep& keep) {
   try {
-    return to_value(library, port.type, object, keep);
+    ValueRef value = to_value(library, port.type, object, keep);
+    if (value.get() == nullptr) throw Error("InvalidArgument", "an empty optional can't be bound; leave it out");
+    return value;
   } catch (const Error& error) {
     throw Error(error.kind(), std::string(what) + " '" + port.name + "': " + error.what());
   }

@@ -18,10 +18,13 @@ struct Session::Feed {
     for (size_t i = 0; i < made_count; ++i) api.ReleaseValue(made[i]);
   }
 
-  void add(const char* name, ValueRef value) {
+  // False for an empty optional, which is left out.
+  bool add(const char* name, ValueRef value) {
+    if (value.get() == nullptr) return false;
     names[count] = name;
     values[count++] = value.get();
     if (!value.is_lent()) made[made_count++] = value.release();
+    return true;
   }
 
   const OrtApi& api;
@@ -154,11 +157,11 @@ void Session::collect(Feed& feed, nb::handle dict) {
     // Converting may run Python code, and that may take the object out of the dict
     const nb::object holder = nb::borrow(object);
     try {
-      feed.add(port.name.c_str(), to_value(*library_, port.type, holder, feed.keep));
+      const bool is_given = feed.add(port.name.c_str(), to_value(*library_, port.type, holder, feed.keep));
+      needed += is_given && found < required_ ? 1 : 0;
     } catch (const Error& error) {
       refuse_value(port, error);
     }
-    needed += found < required_ ? 1 : 0;
   }
   if (needed < required_) check_missing(inputs_, required_, dict);
 }

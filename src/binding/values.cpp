@@ -71,9 +71,7 @@ void* Value::data() const {
 
 ValueRef Value::in(Library& library, Keep& keep, nb::handle self) const {
   const OrtApi& api = library.api();
-  if (&library != library_ && !has_value()) {
-    throw Error("InvalidArgument", "an empty optional can't be handed to another runtime; give None");
-  }
+  if (!has_value()) return ValueRef(api, nullptr);
   const ONNXType kind = this->kind();
   const bool is_tensor = kind == ONNX_TYPE_TENSOR;
   if (&library == library_) {

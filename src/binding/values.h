@@ -15,6 +15,7 @@ class Value {
 
   // This value for a session of `library`. A value of another library is made anew: over the same memory for tensors
   // of the CPU, by copying for strings, sequences and maps. Throws InvalidArgument where neither is possible.
+  // Null for an empty optional: ONNX Runtime wants that input left out, and crashes when it is given.
   ValueRef in(Library& library, Keep& keep, nb::handle self) const;
 
   ONNXType kind() const;  // ONNX_TYPE_UNKNOWN for an optional that is empty
