@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,8 @@ def inspect(file: Path, arch: str) -> BinaryFacts:
         BinaryError: the file is no native library, damaged, or of an unknown architecture.
     """
     try:
-        found = _read(file, arch)
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # of numbers that LIEF has no name for
+            found = _read(file, arch)
     except Exception as error:  # LIEF has no error class of its own: damaged files raise whatever comes up
         raise BinaryError(f"{file.name} is a damaged native library, or of a kind unknown here: {error!r}.") from error
     if found is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from ortpack_build import binary
+from ortpack_build import binary, source
 from ortpack_build.archive import safe_path
 from ortpack_build.errors import ArchiveError, BuildError, VerificationError
 from ortpack_build.runtime_json import FOLDER, NAME, RuntimeJson, parse
@@ -68,7 +68,8 @@ class Subject:
 
     def headers(self, name: str) -> Message:
         """A file of dist-info that has the form of an e-mail's head."""
-        return email.parser.BytesParser().parsebytes(self.member(f"{self.info}/{name}"))
+        text = self.member(f"{self.info}/{name}").decode("utf-8", errors="replace")
+        return email.parser.Parser().parsestr(text)
 
     def member(self, name: str) -> bytes:
         """A file of the wheel."""
@@ -117,6 +118,8 @@ class Subject:
         """What the manifests say this runtime should be."""
         runtime = self.runtime
         try:
+            if runtime.provenance.get("origin") == "source":
+                return source.respecify(runtime, self.catalog, str(self.tag))
             return resolve(self.catalog, runtime.variant, runtime.target, runtime.ort_version)
         except BuildError as error:
             raise VerificationError(f"the manifests don't know it: {error.paragraph()}") from error

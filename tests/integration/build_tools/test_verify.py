@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -375,6 +376,21 @@ def test_no_such_variant_in_the_manifests(wheels: Mapping[str, Path], tmp_path: 
     found = failures(write(tmp_path / "ortpack_mine-1.32.0-py3-none-win_arm64.whl", files), tmp_path / "scratch")
     assert "the manifests don't know it" in found["provenance"]
     assert "no variant 'mine'" in found["provenance"]
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_random_changes_never_get_out_as_exceptions(sound: Files, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - no secrets
+    files = dict(sound)
+    name = sorted(files.keys() - {LIBRARY})[seed % (len(files) - 1)]
+    data = bytearray(files[name])
+    for _ in range(chance.choice((1, 3, 20))):
+        where = chance.randrange(len(data))
+        data[where : where + chance.randrange(8)] = chance.choice((b"", b"\xff", b"\0", b"null", b'"', b"\n", b"-1"))
+    files[name] = bytes(data)
+    if chance.random() < 0.5:
+        record(files)
+    failures(write(tmp_path / NAME, files), tmp_path / "scratch")
 
 
 # --- the command ---------------------------------------------------------------------------------------------------
