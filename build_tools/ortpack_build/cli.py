@@ -18,7 +18,7 @@ from platformdirs import user_cache_path
 from ortpack_build import __version__, cli_source, host, manifest, spec, trial
 from ortpack_build.cache import Cache
 from ortpack_build.errors import BuildError, UsageError, VerificationError, storage_error
-from ortpack_build.pipeline import Settings, build
+from ortpack_build.pipeline import Settings, build, build_from_source
 from ortpack_build.report import Reporter
 from ortpack_build.verify import Row, Subject, Verdict, holds, verify
 from ortpack_build.zip_file import EARLIEST, LATEST
@@ -72,6 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     wheel = command("wheel", _wheel, "Build the wheel of a variant. The last lines printed are the wheels' paths.")
     _add_spec_options(wheel, many=True)
     wheel.add_argument("--out", type=Path, default=Path("dist"), metavar="DIR", help="where wheels go (default: dist)")
+    wheel.add_argument(
+        "--origin",
+        choices=("prebuilt", "source"),
+        default="prebuilt",
+        help="take official binaries apart, or compile ONNX Runtime (default: prebuilt)",
+    )
+    cli_source.add_wheel_options(wheel)
     wheel.add_argument("--build-number", metavar="N", help="build number of the wheel, when a release is packed again")
     _add_cache_option(wheel)
 
@@ -184,7 +191,6 @@ def _show(options: argparse.Namespace, _report: Reporter) -> int:
 
 def _wheel(options: argparse.Namespace, report: Reporter) -> int:
     catalog = manifest.load(options.variants)
-    specs = [spec.resolve(catalog, options.variant, target, options.ort) for target in _targets(options, catalog)]
     settings = Settings(
         out=options.out,
         cache=Cache(root=options.cache, on_wait=lambda name: report.note(f"Waiting for another build of {name}")),
@@ -192,7 +198,21 @@ def _wheel(options: argparse.Namespace, report: Reporter) -> int:
         epoch=_epoch(os.environ),
         build_number=options.build_number,
     )
-    wheels = [build(resolved, settings) for resolved in specs]
+    targets = _targets(options, catalog)
+    if options.origin == "source":
+        wheels = [
+            build_from_source(
+                catalog,
+                options.variant,
+                cli_source.request(options, target),
+                cli_source.context(options, report),
+                settings,
+            )
+            for target in targets
+        ]
+    else:
+        specs = [spec.resolve(catalog, options.variant, target, options.ort) for target in targets]
+        wheels = [build(resolved, settings) for resolved in specs]
     for made in wheels:
         print(made.path)
     return 0

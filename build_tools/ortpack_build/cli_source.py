@@ -42,7 +42,14 @@ def add_commands(
     add_cache(made)
 
 
-def add_source_options(parser: argparse.ArgumentParser, *, within_wheel: bool = False) -> None:
+def add_wheel_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `wheel` that --origin source has a use for."""
+    group = parser.add_argument_group("with --origin source")
+    add_source_options(group, within_wheel=True)
+    add_kit_options(group)
+
+
+def add_source_options(parser: argparse._ActionsContainer, *, within_wheel: bool = False) -> None:
     """Options that say where sources come from; those of `wheel` leave out what it has already."""
     if not within_wheel:
         parser.add_argument("--ort", metavar="V", help="ONNX Runtime release (default: the newest with sources)")
@@ -57,7 +64,7 @@ def add_source_options(parser: argparse.ArgumentParser, *, within_wheel: bool = 
     parser.add_argument("--modified", action="store_true", help="let the tree of --source differ from the release")
 
 
-def add_kit_options(parser: argparse.ArgumentParser) -> None:
+def add_kit_options(parser: argparse._ActionsContainer) -> None:
     """Options that say how a kit is made."""
     parser.add_argument(
         "--flavour", choices=("onnx", "ort"), default="onnx", help="what it loads: .onnx files, or only .ort"

@@ -110,6 +110,13 @@ class PrebuiltOrigin(_Model, frozen=True, kw_only=True):
     wheels: tuple[PinnedWheel, ...]
 
 
+class SourceOrigin(_Model, frozen=True, kw_only=True):
+    """Compiled from source: see `variants/sources` and `variants/kits`."""
+
+    exports: Annotated[tuple[str, ...], Meta(description="Symbols that the library must export")]
+    may_export: Annotated[tuple[str, ...], Meta(description="Symbols that it may export as well")] = ()
+
+
 class Variant(_Model, frozen=True, kw_only=True):
     """<variant>.toml: one kind of runtime."""
 
@@ -126,6 +133,7 @@ class Variant(_Model, frozen=True, kw_only=True):
     model_formats: tuple[Literal["onnx", "ort"], ...]
     reduced: Annotated[bool, Meta(description="Holds some operators only; never taken automatically")] = False
     prebuilt: PrebuiltOrigin | None = None
+    source: SourceOrigin | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,13 @@ from ortpack_build import bundle, prebuilt, wheel
 from ortpack_build.deflate import deflate_cached
 from ortpack_build.errors import storage_error
 from ortpack_build.fetch import fetch
+from ortpack_build.source import link
+from ortpack_build.spec import Compiled, compiled
 
 if TYPE_CHECKING:
+    from ortpack_build import source
     from ortpack_build.cache import Cache
+    from ortpack_build.manifest import Catalog
     from ortpack_build.report import Reporter
     from ortpack_build.spec import Spec
 
@@ -30,8 +34,13 @@ class Settings:
     build_number: str | None = None
 
 
-def build(spec: Spec, settings: Settings) -> wheel.Wheel:
+def build(spec: Spec, settings: Settings, *, linked: source.Linked | None = None) -> wheel.Wheel:
     """Make the wheel of a spec.
+
+    Args:
+        spec: what to make.
+        settings: where, and with what.
+        linked: the library and the licences of a spec from source.
 
     Raises:
         BuildError: any of its kinds; nothing half-written is left.
@@ -43,7 +52,11 @@ def build(spec: Spec, settings: Settings) -> wheel.Wheel:
         parts_folder, bundle_folder = work / "parts", work / "bundle"
         try:
             parts_folder.mkdir()
-            parts = prebuilt.obtain(spec.source, lambda pin: fetch(pin, settings.cache, report), parts_folder)
+            if isinstance(spec.source, Compiled):
+                assert linked is not None  # noqa: S101 - a spec from source comes with it
+                parts = linked.parts()
+            else:
+                parts = prebuilt.obtain(spec.source, lambda pin: fetch(pin, settings.cache, report), parts_folder)
             with report.step(f"Assembling {spec.variant} {spec.ort_version} for {spec.target}"):
                 made = bundle.assemble(spec, parts, bundle_folder)
         except OSError as error:
@@ -58,3 +71,27 @@ def build(spec: Spec, settings: Settings) -> wheel.Wheel:
             )
             step.detail(f"{result.size / 1e6:.2f} MB")
     return result
+
+
+def build_from_source(
+    catalog: Catalog, variant: str, request: source.Request, context: source.Context, settings: Settings
+) -> wheel.Wheel:
+    """Compile, link and pack the wheel of a variant.
+
+    Raises:
+        BuildError: any of its kinds.
+    """
+    settings.cache.root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="ortpack-link-", ignore_cleanup_errors=True) as scratch:
+        linked = link(request, context, Path(scratch))
+        spec = compiled(
+            catalog,
+            variant,
+            request.target,
+            ort=linked.kit.about.ort_version,
+            source=linked.spec_source(),
+            library=linked.library.name,
+            tag=linked.tag,
+            formats=linked.kit.about.model_formats,
+        )
+        return build(spec, settings, linked=linked)

@@ -24,18 +24,24 @@ def sbom(bundle: Bundle, distribution: str) -> bytes:
     """
     spec = bundle.spec
     license_ = LicenseExpression(spec.license)
+    origin = spec.source.upstream
+    purl = (
+        PackageURL("pypi", None, origin.name, spec.ort_version, {"file_name": origin.file})
+        if origin.purl_type == "pypi"
+        else PackageURL("github", "microsoft", origin.name, f"v{spec.ort_version}")
+    )
     files = [
         Component(name=name, type=ComponentType.FILE, bom_ref=name, hashes=[_sha256(file.sha256)])
         for name, file in bundle.runtime.files.items()
     ]
     upstream = Component(
-        name=spec.source.distribution,
-        version=spec.source.version,
+        name=origin.name,
+        version=spec.ort_version,
         type=ComponentType.LIBRARY,
         bom_ref="upstream",
-        purl=PackageURL("pypi", None, spec.source.distribution, spec.source.version, {"file_name": spec.source.file}),
+        purl=purl,
         licenses=[license_],
-        hashes=[_sha256(spec.source.sha256)],
+        hashes=[_sha256(origin.sha256)],
     )
     root = Component(
         name=distribution,

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING
 
 from ortpack_build import kit as kit_stage
 from ortpack_build import sources as sources_stage
-from ortpack_build.errors import ToolError, UsageError, nearest
+from ortpack_build.binary import inspect
+from ortpack_build.bundle import Parts
+from ortpack_build.errors import KitError, ToolError, UsageError, nearest
 from ortpack_build.kit import model
 from ortpack_build.link import link_shared
+from ortpack_build.spec import Compiled, compiled
+from ortpack_build.tags import version_key
 from ortpack_build.toolchain import Toolchain, Zig, find, tools
 
 if TYPE_CHECKING:
@@ -22,7 +26,10 @@ if TYPE_CHECKING:
     from ortpack_build.cache import Cache
     from ortpack_build.kit import Kit
     from ortpack_build.kit.model import Flavour, Kits
+    from ortpack_build.manifest import Catalog
     from ortpack_build.report import Reporter
+    from ortpack_build.runtime_json import RuntimeJson
+    from ortpack_build.spec import Spec
 
 _ZIG = "zig"
 
@@ -158,11 +165,32 @@ def _launcher(wanted: str, environ: Mapping[str, str]) -> Path | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Linked:
-    """A library of a kit, and the texts that go with it."""
+    """A library of a kit, the texts that go with it, and the platform tag of a wheel with it."""
 
     library: Path
     licenses: Mapping[str, Path]
     kit: Kit
+    tag: str
+
+    def spec_source(self) -> Compiled:
+        """What a spec says of it."""
+        about = self.kit.about
+        return Compiled(kit=about.key, flavour=about.flavour, toolchain=about.toolchain)
+
+    def parts(self) -> Parts:
+        """What a bundle is made of."""
+        about = self.kit.about
+        kit_ = {
+            "key": about.key,
+            "flavour": about.flavour,
+            "toolchain": about.toolchain,
+            "sources": {"origin": about.origin, "key": about.sources},
+        }
+        return Parts(
+            libraries={self.library.name: self.library},
+            licenses=self.licenses,
+            provenance={"origin": "source", "kit": kit_},
+        )
 
 
 def link(request: Request, context: Context, into: Path) -> Linked:
@@ -189,4 +217,36 @@ def link(request: Request, context: Context, into: Path) -> Linked:
         target = into / library.path.name
         library.path.rename(target)
     licenses = {path.name: path for path in sorted((made.path / "licenses").iterdir())}
-    return Linked(library=target, licenses=licenses, kit=made)
+    return Linked(library=target, licenses=licenses, kit=made, tag=made.about.tag or _glibc_tag(target, request.target))
+
+
+def _glibc_tag(library: Path, target: str) -> str:
+    """The manylinux tag of what a compiler of the machine linked: that of the newest symbol of glibc in it."""
+    arch = target.partition("-")[2]
+    versions = [name.removeprefix("GLIBC_") for name in inspect(library, arch).symbol_versions if "GLIBC_" in name]
+    newest = max((version_key(version)[:2] for version in versions), default=(2, 17))
+    return f"manylinux_{max(newest, (2, 17))[0]}_{max(newest, (2, 17))[1]}_{arch}"
+
+
+def respecify(runtime: RuntimeJson, catalog: Catalog, tag: str) -> Spec:
+    """The spec that a runtime from source says it has, for a check against what it is.
+
+    Raises:
+        KitError: what it says of its kit makes no sense.
+        UsageError: the manifests don't know variant or target.
+    """
+    try:
+        kit_ = runtime.provenance["kit"]
+        origin = Compiled(kit=kit_["key"], flavour=kit_["flavour"], toolchain=dict(kit_["toolchain"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise KitError(f"runtime.json says nothing sensible of its kit: {error!r}.") from error
+    return compiled(
+        catalog,
+        runtime.variant,
+        runtime.target,
+        ort=runtime.ort_version,
+        source=origin,
+        library=model.load().target(runtime.target).library.format(ort=runtime.ort_version),
+        tag=tag,
+        formats=runtime.model_formats,
+    )

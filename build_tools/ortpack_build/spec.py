@@ -7,6 +7,7 @@ hashes it holds.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -16,6 +17,8 @@ from ortpack_build.errors import UsageError, nearest
 from ortpack_build.tags import parse_tag, version_key
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ortpack_build.manifest import Catalog, Policy, Target, Variant
 
 
@@ -56,6 +59,16 @@ class Device(_Value, frozen=True, kw_only=True):
     providers: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Upstream:
+    """What the native files were made from, for readers."""
+
+    name: str
+    file: str
+    sha256: str
+    purl_type: str
+
+
 class Prebuilt(_Value, frozen=True, kw_only=True, tag="prebuilt", tag_field="origin"):
     """Taken out of an official wheel."""
 
@@ -66,6 +79,34 @@ class Prebuilt(_Value, frozen=True, kw_only=True, tag="prebuilt", tag_field="ori
     members: dict[str, str]  # path in the wheel → file name in the runtime
     licenses: dict[str, str]  # path in the wheel → file name
 
+    @property
+    def upstream(self) -> Upstream:
+        """The official wheel."""
+        return Upstream(name=self.distribution, file=self.file, sha256=self.sha256, purl_type="pypi")
+
+    @property
+    def sentence(self) -> str:
+        """Where the binaries come from, for a description."""
+        return f"`{self.file}` is where the binaries come from, unchanged"
+
+
+class Compiled(_Value, frozen=True, kw_only=True, tag="source", tag_field="origin"):
+    """Linked from a kit."""
+
+    kit: str  # its key: the hash of sources, flags and toolchain
+    flavour: str
+    toolchain: dict[str, str]
+
+    @property
+    def upstream(self) -> Upstream:
+        """Of the kit; the sources are named in its own kit.json."""
+        return Upstream(name="onnxruntime", file="", sha256=self.kit, purl_type="github")
+
+    @property
+    def sentence(self) -> str:
+        """Where the binaries come from, for a description."""
+        return f"They were compiled from ONNX Runtime's source code, by way of the kit `{self.kit[:16]}`"
+
 
 class Spec(_Value, frozen=True, kw_only=True):
     """One runtime: variant × target × ORT release × origin × linkage."""
@@ -75,7 +116,7 @@ class Spec(_Value, frozen=True, kw_only=True):
     target: str
     ort_version: str
     api_version: int
-    source: Prebuilt
+    source: Prebuilt | Compiled
     linkage: Literal["shared", "static"]
     tag: str  # platform tag of the wheel
     platform: Platform
@@ -105,11 +146,7 @@ def resolve(catalog: Catalog, variant: str, target: str, ort: str | None = None)
     Raises:
         UsageError: variant, target or release is unknown; names the nearest right one.
     """
-    if variant not in catalog.variants:
-        raise UsageError(f"There is no variant {variant!r}.", hint=nearest(variant, catalog.variants))
-    if target not in catalog.targets:
-        raise UsageError(f"There is no target {target!r}.", hint=nearest(target, catalog.targets))
-    chosen = catalog.variants[variant]
+    chosen, _ = _lines(catalog, variant, target)
     available = releases(chosen, target)
     if not available:
         others = [name for name in catalog.targets if releases(chosen, name)]
@@ -117,6 +154,14 @@ def resolve(catalog: Catalog, variant: str, target: str, ort: str | None = None)
     if ort is not None and ort not in available:
         raise UsageError(f"ONNX Runtime {ort} is not pinned for {variant} on {target}.", hint=nearest(ort, available))
     return _prebuilt_spec(catalog, chosen, catalog.targets[target], ort or available[0])
+
+
+def _lines(catalog: Catalog, variant: str, target: str) -> tuple[Variant, Target]:
+    if variant not in catalog.variants:
+        raise UsageError(f"There is no variant {variant!r}.", hint=nearest(variant, catalog.variants))
+    if target not in catalog.targets:
+        raise UsageError(f"There is no target {target!r}.", hint=nearest(target, catalog.targets))
+    return catalog.variants[variant], catalog.targets[target]
 
 
 def releases(variant: Variant, target: str) -> list[str]:
@@ -159,6 +204,60 @@ def _prebuilt_spec(catalog: Catalog, variant: Variant, target: Target, ort: str)
         reduced=variant.reduced,
         license=variant.license,
         system=system(catalog.policies[target.policy], pinned.tag),
+    )
+
+
+def compiled(
+    catalog: Catalog,
+    variant: str,
+    target: str,
+    *,
+    ort: str,
+    source: Compiled,
+    library: str,
+    tag: str,
+    formats: Collection[str],
+) -> Spec:
+    """The spec of a variant whose library was linked from a kit.
+
+    Args:
+        catalog: the manifests.
+        variant, target: names.
+        ort: the release.
+        source: the kit.
+        library: file name of the library.
+        tag: platform tag of the wheel.
+        formats: what the kit can load; fewer than the variant promises make the runtime a reduced one.
+
+    Raises:
+        UsageError: variant or target is unknown, or the variant is not made from source.
+    """
+    chosen, line = _lines(catalog, variant, target)
+    if chosen.source is None:
+        others = [name for name, other in catalog.variants.items() if other.source]
+        raise UsageError(f"Variant {variant} is not made from source.", hint=nearest(variant, others))
+    return Spec(
+        variant=chosen.name,
+        summary=chosen.summary,
+        target=line.name,
+        ort_version=ort,
+        api_version=version_key(ort)[1],
+        source=source,
+        linkage="shared",
+        tag=tag,
+        platform=platform(line, tag),
+        files=(
+            LibraryFile(
+                name=library, role="library", exports=chosen.source.exports, may_export=chosen.source.may_export
+            ),
+        ),
+        providers=chosen.providers,
+        devices=tuple(Device(name=name, providers=names) for name, names in chosen.devices.items()),
+        priority=chosen.priority,
+        model_formats=tuple(name for name in chosen.model_formats if name in formats),
+        reduced=chosen.reduced or not set(chosen.model_formats) <= set(formats),
+        license=chosen.license,
+        system=system(catalog.policies[line.policy], tag),
     )
 
 

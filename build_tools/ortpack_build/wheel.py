@@ -138,7 +138,11 @@ def _metadata(bundle: Bundle) -> str:
         "Project-URL: ONNX Runtime, https://github.com/microsoft/onnxruntime",
         "Description-Content-Type: text/markdown",
     ]
-    return "\n".join(headers) + "\n\n" + _DESCRIPTION.format(spec=spec, name=distribution(spec.variant))
+    return (
+        "\n".join(headers)
+        + "\n\n"
+        + _DESCRIPTION.format(spec=spec, name=distribution(spec.variant), origin=spec.source.sentence)
+    )
 
 
 _DESCRIPTION = """\
@@ -149,6 +153,5 @@ own. The `ortpack` package loads it, beside any number of other runtimes:
 
     pip install ortpack {name}
 
-`{spec.source.file}` is where the binaries come from, unchanged; `runtime.json` and the bill of materials in this
-wheel have its SHA-256.
+{origin}; `runtime.json` and the bill of materials in this wheel have its SHA-256.
 """
