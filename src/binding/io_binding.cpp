@@ -86,7 +86,7 @@ void IoBinding::run(nb::handle run_options) {
   const OrtRunOptions* options = run_options_for(session().library(), run_options);
   OrtStatus* status = nullptr;
   {
-    const nb::gil_scoped_release released;
+    const Unlocked unlocked;
     status = api().RunWithBinding(session().get(), options, binding_.get());
   }
   check(api(), status);

@@ -4,7 +4,10 @@
 NB_MODULE(_binding, module) {
   using namespace ortpack;
   module.doc() = "ONNX Runtime's C API, for any library since 1.17. Private: use the package.";
+  // Objects that live until the process ends (in globals, in cycles) are no mistake worth a message to its users
+  nanobind::set_leak_warnings(false);
   import_numpy();
+  bind_unlocked(module);
   bind_errors(module);
   bind_library(module);
   bind_values(module);

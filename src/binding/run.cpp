@@ -171,7 +171,7 @@ void Session::execute(const Feed& feed, Wanted& wanted, nb::handle run_options) 
   const OrtRunOptions* options = run_options_for(*library_, run_options);
   OrtStatus* status = nullptr;
   {
-    const nb::gil_scoped_release released;
+    const Unlocked unlocked;
     status = api.Run(get(), options, feed.names.data(), feed.values.data(), feed.count, wanted.names, wanted.count,
                      wanted.values.data());
   }

@@ -79,11 +79,11 @@ Session::Session(Library& library, nb::object model, SessionOptions& options)
     if (is_bytes) {
       const void* data = PyBytes_AsString(model.ptr());
       const auto size = static_cast<size_t>(PyBytes_Size(model.ptr()));
-      const nb::gil_scoped_release released;
+      const Unlocked unlocked;
       check(api, api.CreateSessionFromArray(env, data, size, options.get(), session_.out()));
     } else {
       const OrtPath path(model);
-      const nb::gil_scoped_release released;
+      const Unlocked unlocked;
       check(api, api.CreateSession(env, path.c_str(), options.get(), session_.out()));
     }
   } catch (const Error& error) {

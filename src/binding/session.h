@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "options.h"
+#include "unlocked.h"
 #include "values.h"
 
 namespace ortpack {

@@ -233,7 +233,7 @@ nb::list shape(const Value& self) {
 
 void bind_values(nb::module_& module) {
   nb::class_<Value>(module, "Value", "A tensor, sequence or map of one library.")
-      .def_static("from_array", &from_array, nb::arg("library"), nb::arg("array"), nb::arg("element_type") = 0)
+      .def_static("from_array", &from_array, nb::arg("library"), nb::arg("array").none(), nb::arg("element_type") = 0)
       .def_static("from_shape", &from_shape, nb::arg("library"), nb::arg("shape"), nb::arg("element_type"))
       .def_static("over_memory", &over_memory, nb::arg("library"), nb::arg("data"), nb::arg("shape"),
                   nb::arg("element_type"), nb::arg("device"), nb::arg("device_id"), nb::arg("owner").none())

@@ -269,10 +269,10 @@ class InferenceSession(Session):
     def run_with_ort_values(
         self,
         output_names: Sequence[str] | None,
-        input_dict_ort_values: Mapping[str, OrtValue],
+        input_dict_ort_values: Mapping[str, Any],
         run_options: _binding.RunOptions | None = None,
     ) -> list[OrtValue]:
-        """As `run`, with outputs as OrtValues."""
+        """As `run`, with outputs as OrtValues; inputs may be OrtValues or arrays."""
         return [OrtValue(value) for value in self._run_with_values(output_names, input_dict_ort_values, run_options)]
 
     def disable_fallback(self) -> None:

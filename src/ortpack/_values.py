@@ -270,8 +270,9 @@ class IOBinding:
         return [OrtValue(value) for value in self._binding.outputs()]
 
     def copy_outputs_to_cpu(self) -> list[Any]:
-        """The outputs of the last run as arrays of their own."""
-        return [value.to_python() for value in self._binding.outputs()]
+        """Copies of the outputs of the last run, which the next one does not change."""
+        outputs = [value.to_python() for value in self._binding.outputs()]
+        return [output.copy() if isinstance(output, np.ndarray) else output for output in outputs]
 
     def clear_binding_inputs(self) -> None:
         self._binding.clear_inputs()

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+
+def f32(*values: float) -> NDArray[np.float32]:
+    """A float vector."""
+    return np.array(values, np.float32)
 
 
 def tensor(name: str, kind: int = TensorProto.FLOAT, shape: Any = ("N",)) -> onnx.ValueInfoProto:

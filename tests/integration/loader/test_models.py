@@ -14,6 +14,7 @@ from onnx import TensorProto
 import ortpack
 from ortpack import errors
 from support import graphs, models
+from support.graphs import f32
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +116,7 @@ def test_models_of_another_kind(session: Opener, model: Any) -> None:
 
 @pytest.mark.parametrize("convert", [bytes, bytearray, memoryview])
 def test_bytes_of_every_kind(session: Opener, convert: Any) -> None:
-    (result,) = session(convert(GOOD)).run(None, {"x": np.float32([1])})
+    (result,) = session(convert(GOOD)).run(None, {"x": f32(1)})
     assert result == 1
 
 
@@ -124,14 +125,14 @@ def test_paths_of_every_kind(session: Opener, tmp_path: Path, name: str) -> None
     file = tmp_path / name
     file.write_bytes(GOOD)
     for path in (file, str(file), os.path.relpath(file)):
-        assert session(path).run(None, {"x": np.float32([1])})[0] == 1
+        assert session(path).run(None, {"x": f32(1)})[0] == 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names of files are Unicode there")
 def test_a_path_that_is_no_unicode(session: Opener, tmp_path: Path) -> None:
     file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.onnx"))
     file.write_bytes(GOOD)
-    assert session(file).run(None, {"x": np.float32([1])})[0] == 1
+    assert session(file).run(None, {"x": f32(1)})[0] == 1
 
 
 def test_external_data_beside_the_model(session: Opener, tmp_path: Path) -> None:
@@ -154,12 +155,12 @@ def test_ort_format(session: Opener, tmp_path: Path) -> None:
     options.optimized_model_filepath = tmp_path / "model.ort"
     session(GOOD, options)
     data = (tmp_path / "model.ort").read_bytes()
-    assert session(tmp_path / "model.ort").run(None, {"x": np.float32([2])})[0] == 2
+    assert session(tmp_path / "model.ort").run(None, {"x": f32(2)})[0] == 2
     in_place = ortpack.SessionOptions()
     in_place.add_session_config_entry("session.use_ort_model_bytes_directly", "1")
     in_place.add_session_config_entry("session.use_ort_model_bytes_for_initializers", "1")
     opened = session(bytes(bytearray(data)), in_place)  # nobody but the session holds these bytes
-    assert opened.run(None, {"x": np.float32([2])})[0] == 2
+    assert opened.run(None, {"x": f32(2)})[0] == 2
 
 
 # --- what a session says -----------------------------------------------------------------------------------------

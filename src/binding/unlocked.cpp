@@ -1,0 +1,43 @@
+#include "unlocked.h"
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+namespace ortpack {
+
+namespace {
+
+// Either a thread sees that the end has begun, or the end sees the thread in `locking` and waits for it.
+std::atomic<bool> ending{false};
+std::atomic<int> locking{0};
+std::thread::id ending_thread;  // written before `ending`
+
+void end() {
+  ending_thread = std::this_thread::get_id();
+  ending = true;
+  while (locking > 0) {
+    PyThreadState* state = PyEval_SaveThread();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    PyEval_RestoreThread(state);
+  }
+}
+
+}  // namespace
+
+void Unlocked::lock(PyThreadState* state) {
+  ++locking;
+  if (ending && std::this_thread::get_id() != ending_thread) {
+    --locking;
+    while (true) std::this_thread::sleep_for(std::chrono::hours(1));
+  }
+  PyEval_RestoreThread(state);
+  --locking;
+}
+
+void bind_unlocked(nanobind::module_& module) {
+  module.def("_end", &end, "Called when Python shuts down.");
+  nanobind::module_::import_("atexit").attr("register")(module.attr("_end"));
+}
+
+}  // namespace ortpack
