@@ -1,0 +1,135 @@
+"""The operators that models need of a runtime that optimizes them itself (the `onnx` flavour), at every level."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ortpack_build.errors import ModelError
+from ortpack_build.ops import models, onnx_model, rules, usage
+from ortpack_build.ops.full_runtime import Job
+from ortpack_build.ops.opset import OpSet
+from ortpack_build.tags import version_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from ortpack_build.ops.full_runtime import FullRuntime
+    from ortpack_build.ops.models import Model
+    from ortpack_build.ops.usage import Use
+    from ortpack_build.ops.vocabulary import Vocabulary
+
+_LEVELS = (0, 1, 2, 3, 99)
+_LAYOUT_LEVEL, _LAYOUT_SINCE = 3, "1.22.0"  # that level is not known to older releases
+_DISABLED = "optimization.disable_specified_optimizers"
+_EXTERNAL = "session.optimized_model_external_initializers_file_name"
+_INT8 = "session.qdqisint8allowed"  # Arm's default is 1, x86's 0
+# The NCHWc layout hides what a CPU or a release without it is given.
+_LAYOUTS = ("", "NchwcTransformer")
+# A fold hides operators that it needs kernels for. Without folding they stay; but then what matches a folded constant
+# does not come about either, so that is looked at in a model where nothing but folding was done before.
+_FOLDING = "ConstantFolding"
+_QUANTIZED = {"DequantizeLinear", "QuantizeLinear"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """Where models will run: the architecture, as targets name it, and what ONNX Runtime is known to have."""
+
+    arch: str
+    vocabulary: Vocabulary
+    custom_ops: tuple[Path, ...] = ()
+
+
+def check(model: Model, goal: Goal) -> None:
+    """That ONNX Runtime has the model's operators, or that a library is named that may.
+
+    Raises:
+        ModelError: naming operator and node.
+    """
+    for use in model.uses:
+        domain, name = use.operator
+        node = f"the node {use.node or '(unnamed)'}"
+        if not goal.vocabulary.has_operator(domain, name):
+            raise ModelError(f"{model.path}: {node} is of {domain}:{name} (opset {use.opset}), which nobody knows.")
+        if not goal.vocabulary.builtin(domain) and not goal.custom_ops:
+            raise ModelError(
+                f"{model.path}: {node} is of {domain}:{name}, and ONNX Runtime has no domain {domain}.",
+                hint="Name the library that brings its operators: --custom-ops LIBRARY. "
+                "At run time, SessionOptions.register_custom_ops_library loads it.",
+            )
+
+
+def closed(model: Model, full: FullRuntime, goal: Goal, scratch: Path) -> OpSet:
+    """All operators that the target's runtime may have to run for this model, whatever level its user chooses.
+
+    Args:
+        model: to run; of ONNX's format, as ORT-format models are optimized already.
+        full: runs the optimizers.
+        goal: the target.
+        scratch: an empty folder.
+
+    Raises:
+        ModelError: ONNX Runtime refuses the model.
+    """
+    check(model, goal)
+    data = rules.shipped()
+    seen = _read(full, model.path, [Job(level=0, out=scratch / "0.ort")], goal)
+    quantized = any(use.operator.name in _QUANTIZED for use in seen)
+    seen += _read(full, model.path, list(_jobs(full, scratch, ("", _FOLDING), quantized=quantized)), goal)
+    folded = _folded(full, model.path, data.level1, goal, scratch)
+    seen += _read(full, folded, list(_jobs(full, scratch, (_FOLDING,), quantized=quantized)), goal)
+    situation = rules.Situation(
+        arch=goal.arch,
+        ort=full.ort,
+        types=_types([*model.uses, *seen]),
+        since=lambda operator: onnx_model.since(operator, model.opsets),
+    )
+    return without_custom(rules.close(usage.opset(seen), situation, data), goal)
+
+
+def without_custom(ops: OpSet, goal: Goal) -> OpSet:
+    """`ops` without the operators that libraries of the user's bring."""
+    needs = {need for need in ops.needs if goal.vocabulary.builtin(need.domain)}
+    kept = {need.operator for need in needs}
+    return OpSet.of(needs, {operator: types for operator, types in ops.types if operator in kept})
+
+
+def _jobs(full: FullRuntime, scratch: Path, hidings: Iterable[str], *, quantized: bool) -> Iterable[Job]:
+    modern = version_key(full.ort) >= version_key(_LAYOUT_SINCE)
+    levels = [level for level in _LEVELS if level and (level != _LAYOUT_LEVEL or modern)]
+    choices = itertools.product(levels, hidings, _LAYOUTS, ("0", "1") if quantized else ("",))
+    for number, (level, hiding, layout, int8) in enumerate(choices):
+        if layout and level < _LAYOUT_LEVEL:
+            continue
+        config = {_DISABLED: ";".join(filter(None, (hiding, layout))), _INT8: int8}
+        kept = {key: value for key, value in config.items() if value}
+        yield Job(level=level, out=scratch / f"{number}.ort", config=kept)
+
+
+def _folded(full: FullRuntime, model: Path, others: Iterable[str], goal: Goal, scratch: Path) -> Path:
+    """The model after folding its constants, and nothing else."""
+    out = scratch / "folded.onnx"
+    config = {_DISABLED: ";".join(others)}
+    try:
+        full.run(model, [Job(level=1, out=out, format="ONNX", config=config)], custom_ops=goal.custom_ops)
+    except ModelError:  # more than the 2 GB that a protobuf message holds; not always, as 1.21 damages subgraphs then
+        job = Job(level=1, out=out, format="ONNX", config=config | {_EXTERNAL: f"{out.name}.data"})
+        full.run(model, [job], custom_ops=goal.custom_ops)
+    return out
+
+
+def _read(full: FullRuntime, model: Path, jobs: Sequence[Job], goal: Goal) -> list[Use]:
+    full.run(model, jobs, custom_ops=goal.custom_ops)
+    uses: list[Use] = []
+    for job in jobs:
+        uses += models.read(job.out).uses
+        job.out.unlink()
+    return uses
+
+
+def _types(uses: Iterable[Use]) -> frozenset[str]:
+    values = (value for use in uses for value in (*use.inputs, *use.outputs) if value is not None)
+    return frozenset(value.type for value in values if value.type is not None)

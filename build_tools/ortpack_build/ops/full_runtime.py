@@ -1,0 +1,149 @@
+"""The full runtime of a release, on this machine, for what only it can do: optimize models and convert them.
+
+It is the official library, taken apart like any prebuilt origin, loaded by the `ortpack` loader in a process of its
+own: a model that brings it down brings nothing else down.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ortpack_build import host, prebuilt, spec
+from ortpack_build.errors import ModelError, ToolError, UsageError
+from ortpack_build.fetch import fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ortpack_build.cache import Cache
+    from ortpack_build.manifest import Catalog
+    from ortpack_build.report import Reporter
+
+VARIANT = "cpu"  # the variant that has every operator
+_WORKER = Path(__file__).with_name("_optimize.py")
+_TIMEOUT = 3600  # seconds, for one model
+_HINT = "pip install 'ortpack-build[models]'."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Load a model and write what has become of it.
+
+    Attributes:
+        level: of optimization: 0 none, 1 basic, 2 extended, 3 layout, 99 all.
+        out: where the model is written.
+        format: that it is written in.
+        config: entries for the session's options.
+    """
+
+    level: int
+    out: Path
+    format: Literal["ORT", "ONNX"] = "ORT"
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullRuntime:
+    """The official library of a release for this machine.
+
+    Attributes:
+        ort: release.
+        library: its file.
+        arch: of this machine, as targets name it.
+    """
+
+    ort: str
+    library: Path
+    arch: str
+
+    def run(self, model: Path, jobs: Sequence[Job], *, custom_ops: Sequence[Path] = ()) -> None:
+        """Do the jobs on one model, in one other process.
+
+        Args:
+            model: ONNX or ORT format.
+            jobs: to do, in order.
+            custom_ops: libraries that bring operators of the user's.
+
+        Raises:
+            ModelError: ONNX Runtime refuses the model, or dies of it.
+            ToolError: the loader is not installed or does not work.
+        """
+        if importlib.util.find_spec("ortpack") is None:
+            raise ToolError("Optimizing and converting models needs the loader, ortpack.", hint=_HINT)
+        request = {
+            "library": str(self.library),
+            "model": str(model.absolute()),
+            "custom_ops": [str(path.absolute()) for path in custom_ops],
+            "jobs": [
+                {"level": job.level, "out": str(job.out), "format": job.format, "config": dict(job.config)}
+                for job in jobs
+            ],
+        }
+        environ = {key: value for key, value in os.environ.items() if not key.startswith("ORTPACK_")}
+        try:
+            # -P: the worker's folder must not come before the standard library.
+            done = subprocess.run(
+                [sys.executable, "-P", str(_WORKER)],
+                check=False,
+                input=json.dumps(request),
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=_TIMEOUT,
+                env=environ,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ModelError(f"{model}: ONNX Runtime {self.ort} had no result after {_TIMEOUT} s.") from error
+        self._judge(model, done)
+
+    def _judge(self, model: Path, done: subprocess.CompletedProcess[str]) -> None:
+        last = next((line for line in reversed(done.stdout.splitlines()) if line.startswith("RESULT ")), None)
+        answer: dict[str, Any] = json.loads(last.removeprefix("RESULT ")) if last else {}
+        if done.returncode == 0 and answer.get("done"):
+            return
+        if message := answer.get("setup"):
+            raise ToolError(f"ONNX Runtime {self.ort} can't be used here: {message}", hint=_HINT)
+        if message := answer.get("refused"):
+            raise ModelError(f"{model}: ONNX Runtime {self.ort} refuses it: {message}")
+        if done.returncode < 0:
+            raise ModelError(f"{model}: ONNX Runtime {self.ort} died of it (signal {-done.returncode}).")
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ToolError(f"Running ONNX Runtime {self.ort} on {model} failed: {lines[-1]}")
+
+
+def obtain(catalog: Catalog, cache: Cache, report: Reporter, ort: str | None = None) -> FullRuntime:
+    """The full runtime of a release for this machine, from the cache or from pip's index.
+
+    Args:
+        catalog: the manifests.
+        cache: where it is kept.
+        report: told what is going on.
+        ort: release; the newest one that is pinned for this machine if None.
+
+    Raises:
+        UsageError: nothing is pinned for this machine.
+        FetchError: it can't be had.
+    """
+    machine = host.detect()
+    target = machine.target(catalog.targets)
+    if target is None:
+        raise UsageError(f"There is no official runtime for this machine ({machine.os} {machine.arch}).")
+    resolved = spec.resolve(catalog, VARIANT, target, ort)
+    source = resolved.source
+    if not isinstance(source, spec.Prebuilt):
+        raise UsageError(f"There is no official runtime of ONNX Runtime {resolved.ort_version} for this machine.")
+
+    def make(folder: Path) -> None:
+        prebuilt.obtain(source, lambda pin: fetch(pin, cache, report), folder)
+
+    library = next(file.name for file in resolved.files if file.role == "library")
+    place = Path("libraries") / library
+    entry = cache.get("full-runtime", resolved.digest, make, check=lambda folder: (folder / place).is_file())
+    return FullRuntime(ort=resolved.ort_version, library=entry / place, arch=resolved.platform.arch)
