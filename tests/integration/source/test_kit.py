@@ -195,14 +195,27 @@ def test_kill_9_and_the_next_run_goes_on(tiny: Tiny) -> None:
     first.send_signal(signal.SIGKILL)
     first.communicate()
     assert not list((tiny.cache.root / "kits").glob("*"))
-    second = slow.start()  # while the first one's ninja is still at it
+    second = slow.start()  # while the first one's compilers may still be at it
     out, err = second.communicate(timeout=120)
     assert second.returncode == 0, err
-    assert "Waiting for compilers that a killed build left running" in err
     kit = read(Path(out.strip()))
     assert ctypes.CDLL(str(_link(tiny, kit).path)).OrtGetApiBase() == 11
     compiled = [line for line in slow.launched() if "cpu_execution_provider.cc" in line and " -c " in line]
     assert len(compiled) == 1  # what was done was not done again
+
+
+def test_what_a_killed_build_left_running_is_waited_for(tiny: Tiny, capfd: pytest.CaptureFixture[str]) -> None:
+    work = tiny.cache.path("work", tiny.order().key)
+    work.mkdir(parents=True)
+    script = (
+        "import fcntl, sys, time; fcntl.flock(open(sys.argv[1], 'w'), fcntl.LOCK_EX); print(flush=True); time.sleep(1)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(work / "running")], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert tiny.make().kernels
+        assert holder.wait() == 0
+    assert "Waiting for compilers that a killed build left running" in capfd.readouterr().err
 
 
 def test_two_builders_of_one_kit(tiny: Tiny) -> None:
