@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from platformdirs import user_cache_path
 
-from ortpack_build import __version__, cli_source, host, manifest, spec, trial
+from ortpack_build import __version__, cli_ops, cli_source, host, manifest, spec, trial
 from ortpack_build.cache import Cache
 from ortpack_build.errors import BuildError, UsageError, VerificationError, storage_error
 from ortpack_build.pipeline import Settings, build, build_from_source
@@ -37,12 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = Reporter()
     try:
         code: int = options.run(options, report)
+        sys.stdout.flush()
     except BuildError as error:
         report.error(error.paragraph())
         return error.exit_code
     except KeyboardInterrupt:
         report.error("Interrupted. Nothing half-written was kept; the same command starts again.")
         return _INTERRUPTED
+    except BrokenPipeError:  # e.g. `ortpack-build list | head -1`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush fails loudly
+        return 1
     return code
 
 
@@ -83,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_cache_option(wheel)
 
     cli_source.add_commands(command, _add_cache_option)
+    cli_ops.add_commands(command, _add_cache_option)
 
     text = "Check a wheel: hashes, metadata, what its libraries need and export, and, where it can, by running a model."
     check = command("verify", _verify, text)

@@ -38,7 +38,7 @@ class Wheel:
 
 def distribution(variant: str) -> str:
     """The name that people write in a requirements file."""
-    return f"ortpack-{variant}"
+    return f"ortpack-{variant}".replace("_", "-")
 
 
 def file_name(spec: Spec, build_number: str | None = None) -> str:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def serve(distribution: str, file: str, data: bytes, *, stall: threading.Event | None = None) -> Iterator[str]:
+def serve(
+    distribution: str, file: str, data: bytes, *, stall: threading.Event | None = None, log: list[str] | None = None
+) -> Iterator[str]:
     """The URL of an index with `file` of `distribution`.
 
     Args:
@@ -20,11 +22,14 @@ def serve(distribution: str, file: str, data: bytes, *, stall: threading.Event |
         file: the wheel's name.
         data: what is served as its bytes.
         stall: if given, half of the bytes are sent, the event is set, and the rest never comes.
+        log: if given, takes the path of every request.
     """
     over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if log is not None:
+                log.append(self.path)
             if self.path == f"/simple/{distribution}/":
                 self._send("text/html", f'<html><body><a href="/files/{file}">{file}</a></body></html>'.encode())
             elif self.path == f"/files/{file}":

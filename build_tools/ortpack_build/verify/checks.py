@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from packaging.metadata import Metadata
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from ortpack_build import binary
 from ortpack_build.hashing import sha256
@@ -58,7 +58,7 @@ def _name(subject: Subject) -> Finding:
     if subject.info != f"{name.replace('-', '_')}-{version}.dist-info":
         problems.append(f"{subject.info} does not fit the file's name")
     metadata = subject.headers("METADATA")
-    if (metadata["Name"], metadata["Version"]) != (name, str(version)):
+    if (canonicalize_name(metadata["Name"] or ""), metadata["Version"]) != (name, str(version)):
         problems.append(f"METADATA is of {metadata['Name']} {metadata['Version']}")
     wheel = subject.headers("WHEEL")
     written = set(wheel.get_all("Tag", []))

@@ -156,6 +156,25 @@ def test_a_download_that_is_killed_leaves_nothing_and_the_next_run_recovers(
     assert list((cache / "tmp").iterdir()) == []
 
 
+def test_two_builds_at_once_fetch_once(official: Path, wheels: Mapping[str, Path], tmp_path: Path) -> None:
+    log: list[str] = []
+    with serve("onnxruntime", PIN.file, official.read_bytes(), log=log) as index:
+        environ = os.environ | OFFLINE | {"PIP_INDEX_URL": index}
+        outs = [tmp_path / "one", tmp_path / "two"]
+        builds = [
+            subprocess.Popen(
+                [sys.executable, "-m", "ortpack_build", *map(str, command(tmp_path / "cache", out))],
+                env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+            for out in outs
+        ]  # fmt: skip
+        errors = [build.communicate(timeout=120)[1] for build in builds]
+    assert [build.returncode for build in builds] == [0, 0], errors
+    assert log.count(f"/files/{PIN.file}") == 1
+    for out in outs:
+        assert (out / wheels[TARGET].name).read_bytes() == wheels[TARGET].read_bytes()
+
+
 def test_ctrl_c_is_a_sentence(official: Path, tmp_path: Path) -> None:
     halfway = threading.Event()
     arguments = [sys.executable, "-m", "ortpack_build", *map(str, command(tmp_path / "cache", tmp_path / "out"))]

@@ -16,6 +16,7 @@ import pytest
 from cyclonedx.model.bom import Bom
 from packaging.metadata import Metadata
 
+from ortpack_build import manifest
 from support.command import run
 
 if TYPE_CHECKING:
@@ -201,3 +202,28 @@ def test_pip_installs_it_beside_others(wheels: Mapping[str, Path], tmp_path: Pat
     assert (tmp_path / "ortpack_runtimes" / "cpu" / "runtime.json").is_file()
     assert not (tmp_path / "ortpack_runtimes" / "__init__.py").exists()
     assert (tmp_path / INFO / "sboms" / "ortpack-cpu.cdx.json").is_file()
+
+
+def test_a_variant_of_ones_own_is_a_manifest(cache: Path, tmp_path: Path) -> None:
+    """Other name, other members of the same official wheel, other priority: no line of code."""
+    text = (manifest.shipped_folder() / "cpu.toml").read_text(encoding="utf-8")
+    head, _, wheels = text.partition("[[prebuilt.files]]")
+    head = head.replace('name = "cpu"', 'name = "lean_cpu"').replace("priority = 0", "priority = -5")
+    head = re.sub(r"(?ms)^\[source.*?(?=^\[prebuilt\])", "", head)
+    library = "[[prebuilt.files]]" + wheels.split("[[prebuilt.files]]")[0]
+    pins = "".join("[[prebuilt.wheels]]" + part for part in wheels.split("[[prebuilt.wheels]]")[1:] if "linux" in part)
+    (tmp_path / "lean_cpu.toml").write_text(f"{head}{library}{pins}", encoding="utf-8")
+    own = ("--variants", tmp_path)
+    done = run("wheel", "lean_cpu", *own, "--target", "linux-aarch64", "--cache", cache, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    wheel = tmp_path / "out" / "ortpack_lean_cpu-1.32.0-py3-none-manylinux_2_28_aarch64.whl"
+    assert done.stdout == f"{wheel}\n"
+    assert run("verify", *own, "--no-run", wheel).returncode == 0
+    assert run("verify", "--no-run", wheel).returncode == 1  # the shipped manifests don't know it
+    with zipfile.ZipFile(wheel) as archive:
+        data = json.loads(archive.read("ortpack_runtimes/lean_cpu/runtime.json"))
+    assert (data["name"], data["priority"], sorted(data["files"])) == (
+        "lean_cpu",
+        -5,
+        ["__init__.py", "libonnxruntime.so.1.32.0"],
+    )

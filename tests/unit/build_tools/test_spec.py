@@ -29,6 +29,7 @@ def test_the_newest_release_is_the_default() -> None:
 def test_every_target_resolves(target: str) -> None:
     resolved = spec.resolve(CATALOG, "cpu", target)
     assert resolved.library in {file.name for file in resolved.files}
+    assert isinstance(resolved.source, spec.Prebuilt)
     assert set(resolved.source.members.values()) == {file.name for file in resolved.files}
     assert all("1.32.0" in member or "{" not in member for member in resolved.source.members)
 
