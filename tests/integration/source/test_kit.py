@@ -208,7 +208,8 @@ def test_what_a_killed_build_left_running_is_waited_for(tiny: Tiny, capfd: pytes
     work = tiny.cache.path("work", tiny.order().key)
     work.mkdir(parents=True)
     script = (
-        "import fcntl, sys, time; fcntl.flock(open(sys.argv[1], 'w'), fcntl.LOCK_EX); print(flush=True); time.sleep(1)"
+        "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); "
+        "time.sleep(1)"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(work / "running")], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
