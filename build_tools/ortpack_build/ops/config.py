@@ -47,7 +47,8 @@ def read(path: Path, vocabulary: Vocabulary | None = None) -> OpSet:
         raise OpConfigError(f"{path}: can't be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise OpConfigError(
-            f"{path}: is not text in UTF-8 (byte {error.start}).", hint="An operator config is expected."
+            f"{path}: is not text in UTF-8 (byte {error.start}).",
+            hint="An operator config is expected; models come before --ops.",
         ) from error
     return parse(text, name=str(path), vocabulary=vocabulary)
 
