@@ -18,6 +18,7 @@ import ortpack
 from ortpack import errors
 from support import graphs
 from support.graphs import f32
+from support.official import NEWEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -369,6 +370,7 @@ def test_session_options_of_the_official_package(session: Opener) -> None:
 # --- functions of the package ------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(onnxruntime.__version__ != NEWEST, reason="compares with the official package of that release")
 def test_functions() -> None:
     assert ortpack.get_available_providers() == onnxruntime.get_available_providers()
     assert ortpack.get_version_string() == onnxruntime.get_version_string()
