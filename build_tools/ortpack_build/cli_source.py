@@ -52,7 +52,7 @@ def add_wheel_options(parser: argparse.ArgumentParser) -> None:
 def add_source_options(parser: argparse._ActionsContainer, *, within_wheel: bool = False) -> None:
     """Options that say where sources come from; those of `wheel` leave out what it has already."""
     if not within_wheel:
-        parser.add_argument("--ort", metavar="V", help="ONNX Runtime release (default: the newest with sources)")
+        parser.add_argument("--ort", metavar="V", help="ONNX Runtime release (default: the newest that was tried)")
     parser.add_argument(
         "--sources" if within_wheel else "--origin",
         dest="sources",

@@ -41,7 +41,7 @@ class Request:
     Attributes:
         target, host: target names; the host is where it is compiled.
         flavour: "onnx" or "ort".
-        ort: the release; None for the newest that is pinned.
+        ort: the release; None for the newest that was tried.
         origin: of the sources, or "auto".
         tree: an onnxruntime tree of the user's.
         modified: whether `tree` may differ from the release.
@@ -150,7 +150,7 @@ def toolchain(request: Request, kits: Kits, context: Context) -> Toolchain:
 
 
 def _release(request: Request) -> str:
-    return request.ort or sources_stage.releases()[0]
+    return request.ort or sources_stage.default_release()
 
 
 def _launcher(wanted: str, environ: Mapping[str, str]) -> Path | None:

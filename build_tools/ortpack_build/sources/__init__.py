@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ortpack_build.sources.model import Sources, load, releases
+from ortpack_build.sources.model import Sources, default_release, load, releases
 from ortpack_build.sources.tree import SourceTree, obtain
 
-__all__ = ["SourceTree", "Sources", "load", "obtain", "releases"]
+__all__ = ["SourceTree", "Sources", "default_release", "load", "obtain", "releases"]

@@ -73,6 +73,7 @@ class Sources(_Model, frozen=True):
     schema: Literal[1]
     ort: Release
     order: Annotated[tuple[str, ...], Meta(min_length=1, description="Origins, in the order of --origin auto")]
+    proven: Annotated[bool, Meta(description="Whether this project has compiled and tested it")]
     components: tuple[Component, ...]
     tables: tuple[TableFile, ...]
     origins: dict[str, Origin]
@@ -85,6 +86,18 @@ def releases(folder: Path | None = None) -> tuple[str, ...]:
     """Every release that has sources, newest first."""
     found = (folder or shipped_folder() / "sources").glob("onnxruntime-*.toml")
     return tuple(sorted((path.stem.partition("-")[2] for path in found), key=version_key, reverse=True))
+
+
+def default_release(folder: Path | None = None) -> str:
+    """The newest release that was compiled and tested.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for ort in releases(folder):
+        if load(ort, folder).proven:
+            return ort
+    raise UsageError("No release of ONNX Runtime has sources that were tried.")
 
 
 def load(ort: str, folder: Path | None = None) -> Sources:

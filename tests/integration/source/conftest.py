@@ -131,6 +131,7 @@ class Tiny:
             "schema": 1,
             "ort": ORT,
             "order": ["here"],
+            "proven": True,
             "components": [{"name": "onnxruntime", "licenses": ["LICENSE"]}],
             "tables": [{"file": "onnxruntime/core/providers/cpu/cpu_execution_provider.cc", "prefix": "cpu"}],
             "origins": {"here": {"summary": "in this file", "archives": [archive]}},

@@ -81,6 +81,7 @@ class _Case:
             "schema": 1,
             "ort": "1.21.0",
             "order": ["main"],
+            "proven": True,
             "components": [{"name": "onnxruntime"}, {"name": "dep", "patches": ["p.patch"]}],
             "tables": [{"file": "t.cc", "prefix": "cpu"}],
             "origins": {"main": {"summary": "s", "archives": archives}},
@@ -207,6 +208,7 @@ def test_the_shipped_manifests() -> None:
         for origin in pinned.origins.values():
             assert all(archive.sha256 or archive.unpinned or archive.origin == "nothing" for archive in origin.archives)
     assert not sources.load("1.21.0").origins["debian"].unpinned
+    assert sources.default_release() == "1.21.0"
 
 
 @pytest.mark.parametrize(
