@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -420,3 +422,44 @@ def test_run_config_entries(session: Opener) -> None:
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "nonsense")  # known to the session already
     with pytest.raises(errors.OrtError, match="nonsense"):
         session(graphs.identity()).run(None, {"x": f32(1)}, options)
+
+
+def test_shared_thread_pools() -> None:
+    code = f"""
+import sys
+sys.path[:0] = {sys.path!r}
+import numpy as np, ortpack
+from support import graphs
+from support.official import NEWEST, library
+import os
+os.environ["ORTPACK_LIBRARY"] = str(library(NEWEST))
+ortpack.set_global_thread_pool_sizes(2, 1)
+options = ortpack.SessionOptions()
+options.use_per_session_threads = False
+session = ortpack.InferenceSession(graphs.identity(), options)
+assert session.run(None, {{"x": np.ones(1, np.float32)}})[0] == 1
+try:
+    ortpack.set_global_thread_pool_sizes(1, 1)
+except ortpack.errors.Fail as error:
+    assert "before the first session" in str(error)
+else:
+    raise AssertionError
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_default_verbosity() -> None:
+    ortpack.set_default_logger_verbosity(1)
+    try:
+        ortpack.InferenceSession(graphs.identity())
+    finally:
+        ortpack.set_default_logger_verbosity(0)
+
+
+def test_run_options_keep_what_was_set() -> None:
+    options = ortpack.RunOptions()
+    for name, value in (("log_severity_level", 3), ("log_verbosity_level", 1), ("logid", "é"), ("terminate", True)):
+        setattr(options, name, value)
+        assert getattr(options, name) == value
+    with pytest.raises(TypeError):
+        options.terminate = "yes"  # type: ignore[assignment]
