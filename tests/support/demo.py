@@ -17,7 +17,7 @@ from support.models import model
 from support.speech import RATE, WINDOW, audio, probabilities
 
 TOLERANCE = 1e-5
-ROW = 0.25  # seconds of audio that one printed row stands for
+ROW = 0.5  # seconds of audio that one printed row stands for
 
 
 def main(wheels: list[Path]) -> int:
