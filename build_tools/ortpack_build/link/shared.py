@@ -59,7 +59,7 @@ def link_shared(
     command += ["-Wl,--start-group", *(str(archive) for archive in kit.archives), "-Wl,--end-group"]
     command += [f"-Wl,-u,{root}" for root in recipe.roots]
     command += [*recipe.flags, f"-Wl,-soname,{recipe.library}", f"-Wl,--version-script={script}"]
-    _run([*command, *compilers.link, *recipe.libraries], environ)
+    _run([*command, *compilers.link(work, environ), *recipe.libraries], environ)
     return Library(path=library, kernels=chosen)
 
 

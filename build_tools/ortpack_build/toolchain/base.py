@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 
@@ -17,7 +17,7 @@ class Compilers:
 
     Attributes:
         c, cxx, ar, ranlib: the programs.
-        link: flags for linking a library with `cxx`.
+        link: gives the flags for linking a library with `cxx`, from a folder to work in and the environment.
         options: what CMake has to know besides the programs.
         environ: variables that the programs need.
     """
@@ -26,7 +26,7 @@ class Compilers:
     cxx: Path
     ar: Path
     ranlib: Path
-    link: Sequence[str] = ()
+    link: Callable[[Path, Mapping[str, str]], Sequence[str]] = lambda _work, _environ: ()
     options: Mapping[str, str] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
 

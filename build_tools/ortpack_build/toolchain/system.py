@@ -59,7 +59,7 @@ class System:
             cxx=write_wrapper(folder / "cxx", [str(self.cxx), *common]),
             ar=self.ar,
             ranlib=self.ranlib,
-            link=("-static-libstdc++", "-static-libgcc", *self.link),
+            link=lambda _work, _environ: ("-static-libstdc++", "-static-libgcc", *self.link),
         )
 
 

@@ -13,15 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import lief
+import msgspec
 import pytest
 
+from ortpack_build.binary import inspect
 from ortpack_build.cache import Cache
 from ortpack_build.errors import ArchiveError, KitError, SourceError, ToolError
 from ortpack_build.kit import Kit, expect, pack, read, unpack
 from ortpack_build.link import Library, link_shared
+from ortpack_build.report import Reporter
+from ortpack_build.toolchain import Zig, tools
 
 from .conftest import ORT, Tiny
 
+_GLIBC_2_17 = {f"GLIBC_2.{minor}" for minor in range(18)} | {f"GLIBC_2.{a}.{b}" for a in range(18) for b in range(9)}
 _API = "onnxruntime/core/session/onnxruntime_c_api.cc"
 _TABLE = "onnxruntime/core/providers/cpu/cpu_execution_provider.cc"
 
@@ -29,7 +34,7 @@ _TABLE = "onnxruntime/core/providers/cpu/cpu_execution_provider.cc"
 def _link(tiny: Tiny, kit: Kit, ops: set[str] | None = None, *, into: str = "link") -> Library:
     work = tiny.folder / into
     work.mkdir(parents=True)
-    compilers = tiny.toolchain.install(work, root=work, shared=tiny.folder / "shared")
+    compilers = tiny.toolchain.install(work, root=work, shared=tiny.cache.root / "toolchain")
     chosen = [kernel for kernel in kit.kernels if ops is None or kernel.op in ops]
     return link_shared(kit, chosen, compilers, work=work, environ=os.environ)
 
@@ -76,6 +81,50 @@ def test_a_library_is_hardened_and_exports_the_api_only(tiny: Tiny) -> None:
     assert lief.ELF.Segment.TYPE.GNU_RELRO in segments
     assert not segments[lief.ELF.Segment.TYPE.GNU_STACK].has(lief.ELF.Segment.FLAGS.X)
     assert str(tiny.folder).encode() not in library.read_bytes()
+
+
+@pytest.mark.slow
+def test_zig_needs_nothing_of_the_machine(tiny: Tiny) -> None:
+    kits, report = tiny.kits, Reporter()
+    line, tool = kits.target(tiny.target), kits.tool("zig", tiny.target)
+    root = os.environ.get("ORTPACK_BUILD_CACHE")
+    kept = Cache(root=Path(root).absolute()) if root else tiny.cache
+    program = tools.obtain(tool, kept, report)
+    # libc++ takes zig a minute to compile; it is kept where the tools are.
+    kept.root.joinpath("toolchain").mkdir(parents=True, exist_ok=True)
+    tiny.cache.root.mkdir(exist_ok=True)
+    if kept is not tiny.cache:
+        tiny.cache.root.joinpath("toolchain").symlink_to(kept.root / "toolchain")
+    zig = Zig(
+        program=program,
+        version=tool.version,
+        target=line.zig,
+        wheel_tag=line.tag,
+        cross=False,
+        system=line.system,
+        processor=line.processor,
+    )
+    # It calls a function of libgcc's, which brings zig's own memcpy along, and memcpy, which must be libc's.
+    api = "onnxruntime/core/session/onnxruntime_c_api.cc"
+    tiny.files[api] = tiny.pinned().origins["here"].archives[0].write[api] + (
+        "#include <cstring>\n"
+        'extern "C" void OrtSessionOptionsAppendExecutionProvider_CPU2(unsigned __int128* a, char* b, size_t n) {\n'
+        "  *a /= a[1]; std::memcpy(b, b + n, n); }\n"
+    )
+    kits = msgspec.structs.replace(
+        kits,
+        link=msgspec.structs.replace(
+            kits.link, roots=(*kits.link.roots, "OrtSessionOptionsAppendExecutionProvider_CPU2")
+        ),
+    )
+    tiny = replace(tiny, toolchain=zig, kits=kits)
+    library = _link(tiny, tiny.make()).path
+    assert ctypes.CDLL(str(library)).OrtGetApiBase() == 11
+    elf = lief.ELF.parse(str(library))
+    assert elf is not None
+    assert "memcpy" in {symbol.name for symbol in elf.imported_symbols}
+    assert not [name for name in elf.libraries if "stdc++" in str(name) or "gcc" in str(name)]
+    assert (line.tag == "manylinux_2_17_x86_64") <= (inspect(library, "x86_64").symbol_versions <= _GLIBC_2_17)
 
 
 def test_the_same_bytes_in_another_folder(tiny: Tiny) -> None:
@@ -139,6 +188,7 @@ module = importlib.util.module_from_spec(spec)
 sys.modules["source_conftest"] = module
 spec.loader.exec_module(module)
 import os
+from ortpack_build.binary import inspect
 from ortpack_build.cache import Cache
 from ortpack_build.kit import Programs, make, model
 from ortpack_build.report import Reporter

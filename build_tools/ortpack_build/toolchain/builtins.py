@@ -1,0 +1,124 @@
+"""zig's compiler-rt without the functions that libc has.
+
+zig links one object with everything that compilers may call, and beside what libgcc has (128-bit division and the
+like) it defines memcpy, memset, mathematical functions and those of the stack protector. As soon as one of its
+functions is needed all of them win over libc's, which are faster, tuned to the processor, and what the official
+library calls. So what libc exports is taken out of it: the definitions become references.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import subprocess
+from typing import TYPE_CHECKING, NamedTuple
+
+import lief
+
+from ortpack_build.errors import BinaryError, ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+_MAGIC = b"\x7fELF"
+_SYMTAB = 2
+_GLOBAL_UNTYPED = 1 << 4
+_TIMEOUT = 600  # seconds: zig compiles what is missing for the target
+
+
+class _Layout(NamedTuple):
+    """Where things are in an ELF file of one class (32 or 64 bits), as offsets and `struct` formats."""
+
+    shoff: int
+    word: str
+    sizes: int
+    header: str
+    symbol: str
+    fields: tuple[int, int, int, int, int, int]  # places of name, value, size, info, other, section in a symbol
+
+
+_LAYOUTS = {
+    1: _Layout(0x20, "I", 0x2E, "IIIIIIIIII", "IIIBBH", (0, 1, 2, 3, 4, 5)),
+    2: _Layout(0x28, "Q", 0x3A, "IIQQQQIIQQ", "IBBHQQ", (0, 4, 5, 1, 2, 3)),
+}
+
+
+def reduced(cxx: Path, environ: Mapping[str, str], work: Path) -> Path:
+    """zig's compiler-rt for the target of `cxx`, as a static library in `work`, without what libc has.
+
+    Raises:
+        ToolError: zig failed, or does not say what it links.
+        BinaryError: its files are of an unknown form.
+    """
+    source, probe = work / "probe.c", work / "probe.so"
+    source.write_text("int ortpack_probe(void) { return 0; }\n", encoding="utf-8")
+    done = subprocess.run(
+        [cxx, "-O2", "-shared", "-x", "c", source, "-o", probe],
+        env={**environ, "ZIG_VERBOSE_LINK": "1"},
+        cwd=work,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_TIMEOUT,
+        check=False,
+    )
+    # zig says the links of what it had to compile for the target as well; the last is the one of the probe.
+    words = next((line.split() for line in reversed(done.stderr.splitlines()) if probe.name in line), [])
+    libraries = [work / word for word in words if re.search(r"/lib(?:c|m)\.so(?:\.\d+)?$", word)]
+    builtins = [work / word for word in words if word.endswith("/libcompiler_rt.a")]
+    if done.returncode != 0 or len(builtins) != 1 or not libraries:
+        raise ToolError(f"zig does not say what it links: {done.stderr[-500:]}")
+    theirs: set[str] = set()
+    for library in libraries:
+        parsed = lief.ELF.parse(str(library))
+        if parsed is None:
+            raise BinaryError(f"{library} can't be read.")
+        theirs |= {str(symbol.name) for symbol in parsed.exported_symbols}
+    target = work / "builtins.a"
+    target.write_bytes(without(builtins[0].read_bytes(), theirs))
+    return target
+
+
+def without(archive: bytes, names: Collection[str]) -> bytes:
+    """A static library whose objects refer to the named symbols instead of defining them.
+
+    Raises:
+        BinaryError: it is no static library of ELF objects.
+    """
+    data = bytearray(archive)
+    if not data.startswith(b"!<arch>\n"):
+        raise BinaryError("zig's compiler-rt is no static library.")
+    position = 8
+    objects = 0
+    while position + 60 <= len(data):
+        size, start = int(data[position + 48 : position + 58]), position + 60
+        if data[start : start + 4] == _MAGIC:
+            _undefine(memoryview(data)[start : start + size], names)
+            objects += 1
+        position = start + size + size % 2
+    if objects == 0:
+        raise BinaryError("zig's compiler-rt holds no ELF object.")
+    return bytes(data)
+
+
+def _undefine(elf: memoryview, names: Collection[str]) -> None:
+    """Turn the definitions of `names` in an object into references, in place."""
+    layout, order = _LAYOUTS[elf[4]], "<" if elf[5] == 1 else ">"
+    (sections,) = struct.unpack_from(order + layout.word, elf, layout.shoff)
+    entry, count = struct.unpack_from(f"{order}HH", elf, layout.sizes)
+    headers = [struct.unpack_from(order + layout.header, elf, sections + entry * i) for i in range(count)]
+    form = order + layout.symbol
+    name_, value_, size_, info_, other_, section_ = layout.fields
+    for header in headers:
+        if header[1] != _SYMTAB:
+            continue
+        offset, length, strings = header[4], header[5], headers[header[6]][4]
+        for place in range(offset, offset + length, struct.calcsize(form)):
+            symbol = list(struct.unpack_from(form, elf, place))
+            start = strings + symbol[name_]
+            name = bytes(elf[start : start + 64]).split(b"\0")[0].decode("ascii", "replace")
+            if name in names and symbol[info_] >> 4 and symbol[section_]:
+                symbol[value_] = symbol[size_] = symbol[other_] = symbol[section_] = 0
+                symbol[info_] = _GLOBAL_UNTYPED
+                struct.pack_into(form, elf, place, *symbol)
