@@ -13,7 +13,7 @@ from ortpack_build.deflate import deflate_cached
 from ortpack_build.errors import storage_error
 from ortpack_build.fetch import fetch
 from ortpack_build.source import link
-from ortpack_build.spec import Compiled, compiled
+from ortpack_build.spec import Compiled, compiled, source_origin
 
 if TYPE_CHECKING:
     from ortpack_build import source
@@ -81,7 +81,7 @@ def build_from_source(
     Raises:
         BuildError: any of its kinds.
     """
-    settings.cache.root.mkdir(parents=True, exist_ok=True)
+    source_origin(catalog, variant, request.target)  # a mistake is said before anything is compiled
     with tempfile.TemporaryDirectory(prefix="ortpack-link-", ignore_cleanup_errors=True) as scratch:
         linked = link(request, context, Path(scratch))
         spec = compiled(

@@ -19,7 +19,7 @@ from ortpack_build.tags import parse_tag, version_key
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ortpack_build.manifest import Catalog, Policy, Target, Variant
+    from ortpack_build.manifest import Catalog, Policy, SourceOrigin, Target, Variant
 
 
 class _Value(Struct, frozen=True, kw_only=True):
@@ -207,6 +207,19 @@ def _prebuilt_spec(catalog: Catalog, variant: Variant, target: Target, ort: str)
     )
 
 
+def source_origin(catalog: Catalog, variant: str, target: str) -> tuple[Variant, Target, SourceOrigin]:
+    """What the manifests say of a variant that is made from source.
+
+    Raises:
+        UsageError: variant or target is unknown, or the variant is not made from source.
+    """
+    chosen, line = _lines(catalog, variant, target)
+    if chosen.source is None:
+        others = [name for name, other in catalog.variants.items() if other.source]
+        raise UsageError(f"Variant {variant} is not made from source.", hint=nearest(variant, others))
+    return chosen, line, chosen.source
+
+
 def compiled(
     catalog: Catalog,
     variant: str,
@@ -232,10 +245,7 @@ def compiled(
     Raises:
         UsageError: variant or target is unknown, or the variant is not made from source.
     """
-    chosen, line = _lines(catalog, variant, target)
-    if chosen.source is None:
-        others = [name for name, other in catalog.variants.items() if other.source]
-        raise UsageError(f"Variant {variant} is not made from source.", hint=nearest(variant, others))
+    chosen, line, origin = source_origin(catalog, variant, target)
     return Spec(
         variant=chosen.name,
         summary=chosen.summary,
@@ -246,11 +256,7 @@ def compiled(
         linkage="shared",
         tag=tag,
         platform=platform(line, tag),
-        files=(
-            LibraryFile(
-                name=library, role="library", exports=chosen.source.exports, may_export=chosen.source.may_export
-            ),
-        ),
+        files=(LibraryFile(name=library, role="library", exports=origin.exports, may_export=origin.may_export),),
         providers=chosen.providers,
         devices=tuple(Device(name=name, providers=names) for name, names in chosen.devices.items()),
         priority=chosen.priority,

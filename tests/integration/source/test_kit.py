@@ -18,7 +18,7 @@ import pytest
 
 from ortpack_build.binary import inspect
 from ortpack_build.cache import Cache
-from ortpack_build.errors import ArchiveError, KitError, SourceError, ToolError
+from ortpack_build.errors import ArchiveError, KitError, SourceError, StorageError, ToolError
 from ortpack_build.kit import Kit, expect, pack, read, unpack
 from ortpack_build.link import Library, link_shared
 from ortpack_build.report import Reporter
@@ -156,6 +156,26 @@ def test_a_compile_error_is_shown_and_the_next_run_goes_on(tiny: Tiny) -> None:
     launched = (tiny.folder / "launched").read_text().splitlines()
     assert len([line for line in launched if line.endswith("/onnxruntime_c_api.cc")]) == 2
     assert len([line for line in launched if line.endswith("/cpu_execution_provider.cc")]) == 1
+
+
+def test_the_disk_is_full_while_compiling(tiny: Tiny) -> None:
+    small = tiny.folder / "small"
+    small.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=6m", "none", small], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("may not mount a file system")
+    try:
+        tiny = replace(tiny, folder=small)
+        tiny.files["onnxruntime/core/providers/cpu/abs.cc"] = "char big[16 << 20] = {1};\n"
+        with pytest.raises(StorageError, match="The disk is full"):
+            tiny.make()
+        assert not list((tiny.cache.root / "kits").glob("*"))
+        subprocess.run(["mount", "-o", "remount,size=200m", small], check=True)
+        with pytest.raises(SourceError, match="are not in the kit"):  # it compiles now
+            tiny.make()
+    finally:
+        subprocess.run(["umount", small], check=True)
 
 
 def test_a_table_that_is_not_as_expected(tiny: Tiny) -> None:

@@ -1,0 +1,60 @@
+"""The commands of source builds, as far as nothing is fetched or compiled: one clear paragraph for every mistake."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ortpack_build import host, manifest
+from ortpack_build.cli import main
+from ortpack_build.kit import model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_OWN = host.detect().target(manifest.load().targets)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["sources", "--ort", "1.21.1"], 2, "Did you mean 1.21.0"),
+        (["sources", "--origin", "debain"], 2, "Did you mean debian"),
+        (["sources", "--origin", "upstream"], 4, "has no SHA-256 for onnxruntime-1.21.0.tar.gz"),
+        (["sources", "--source", "{folder}"], 9, "no tree of ONNX Runtime"),
+        (["kit", "linux-riscv64"], 2, "Kits are not made for linux-riscv64"),
+        (["kit", "linux-x86_64", "--jobs", "0"], 2, "at least one compiler"),
+        (["kit", "linux-x86_64", "--from", "{folder}/nothing.zst"], 6, "There is no file"),
+        (["kit", "linux-x86_64", "--from", "{folder}/junk.zst"], 6, "is damaged"),
+        (["wheel", "gpu", "--origin", "source", "--from", "{folder}/junk.zst"], 2, "There is no variant 'gpu'"),
+    ],
+)
+def test_mistakes(
+    arguments: list[str], code: int, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "junk.zst").write_bytes(os.urandom(1000))
+    given = [argument.format(folder=tmp_path) for argument in arguments]
+    assert main([*given, "--cache", str(tmp_path / "cache")]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+@pytest.mark.skipif(_OWN not in model.load().targets, reason="kits are not made for this machine")
+@pytest.mark.parametrize(
+    ("toolchain", "code", "message"), [("gc", 2, "Did you mean gcc"), ("gcc", 8, "is not on this machine")]
+)
+def test_toolchains(
+    toolchain: str,
+    code: int,
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["kit", "--toolchain", toolchain, "--cache", str(tmp_path)]) == code
+    assert message in " ".join(capsys.readouterr().err.split())
