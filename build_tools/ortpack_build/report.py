@@ -24,12 +24,12 @@ class Step:
     """One running step. `advance` moves its bar, `detail` says what came of it."""
 
     title: str
-    _show: Callable[[float | None, float | None], None] = lambda _done, _total: None
+    _show: Callable[[float | None, float | None, str], None] = lambda _done, _total, _text: None
     result: str = ""
 
-    def advance(self, done: float, total: float | None = None) -> None:
-        """Show that `done` of `total` (any unit, usually bytes) are done."""
-        self._show(done, total)
+    def advance(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Show that `done` of `total` (any unit, usually bytes) are done, and `text` beside the bar."""
+        self._show(done, total, text)
 
     def detail(self, text: str) -> None:
         """What the closing line of the step adds, e.g. a size, or that the cache had it."""
@@ -63,10 +63,11 @@ class Reporter:
                     TextColumn("{task.description}"),
                     BarColumn(bar_width=24),
                     TimeElapsedColumn(),
+                    TextColumn("{task.fields[text]}"),
                     console=self.console,
                     transient=True,
                 )
-                task = progress.add_task(title, total=None)
+                task = progress.add_task(title, total=None, text="")
                 step = Step(title=title, _show=_show_in(progress, task))
                 stack.enter_context(progress)
             elif not self.live:
@@ -112,8 +113,8 @@ class Reporter:
         self.console.print(text, markup=False, soft_wrap=True)
 
 
-def _show_in(progress: Progress, task: TaskID) -> Callable[[float | None, float | None], None]:
-    def show(done: float | None, total: float | None) -> None:
-        progress.update(task, completed=done, total=total)
+def _show_in(progress: Progress, task: TaskID) -> Callable[[float | None, float | None, str], None]:
+    def show(done: float | None, total: float | None, text: str) -> None:
+        progress.update(task, completed=done, total=total, text=text)
 
     return show

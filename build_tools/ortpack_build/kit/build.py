@@ -264,7 +264,7 @@ class _Build:
 
         def on_progress(progress: ninja.Progress) -> None:
             nonlocal said
-            step.advance(progress.done, progress.total)
+            step.advance(progress.done, progress.total, str(progress))
             if not self.report.live and time.monotonic() - said >= _SAY_EVERY:
                 said = time.monotonic()
                 self.report.note(str(progress))

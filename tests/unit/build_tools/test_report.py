@@ -42,10 +42,11 @@ def test_a_failed_step_says_so_and_lets_the_error_through() -> None:
 def test_a_terminal_shows_the_running_step_and_keeps_its_last_line() -> None:
     report, stream = reporter(terminal=True)
     with report.step("Step") as step:
-        step.advance(5, 10)
+        step.advance(5, 10, "5 of 10")
         with report.step("Inner"):
             pass
     text = stream.getvalue()
+    assert "5 of 10" in text
     assert "\x1b[" in text
     assert text.rstrip().endswith("Step (4.5 s)")
 
