@@ -1,6 +1,8 @@
 // Session::run, the hot path: no Python code, no allocation of our own for the usual handful of inputs and outputs.
 #include "session.h"
 
+#include <algorithm>
+
 namespace ortpack {
 
 namespace {
