@@ -545,7 +545,7 @@ std::string describe(nb::handle object) {
            to_repr(nb::object(object.attr("shape")));
   }
   if (object.is_none()) return "None";
-  if (nb::isinstance<Value>(object)) return "an OrtValue of " + nb::inst_ptr<Value>(object)->data_type();
+  if (nb::isinstance<Value>(object) && nb::inst_ready(object)) return "an OrtValue of " + nb::inst_ptr<Value>(object)->data_type();
   return "an object of type " + to_text(nb::object(object.type().attr("__name__")));
 }
 

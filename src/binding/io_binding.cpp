@@ -33,8 +33,7 @@ ValueRef value_for(Library& library, const Port& port, nb::handle object, const 
 
 }  // namespace
 
-IoBinding::IoBinding(nb::handle_t<Session> session)
-    : session_object_(nb::borrow(session)), session_(nb::inst_ptr<Session>(session)), binding_(api()) {
+IoBinding::IoBinding(Session& session) : session_(&session), binding_(api()) {
   check(api(), api().CreateIoBinding(session_->get(), binding_.out()));
 }
 
@@ -112,7 +111,7 @@ nb::list IoBinding::outputs() {
 
 void bind_io_binding(nb::module_& module) {
   nb::class_<IoBinding>(module, "IoBinding", "Inputs and outputs bound to a session.")
-      .def(nb::init<nb::handle_t<Session>>(), nb::arg("session"))
+      .def(nb::init<Session&>(), nb::arg("session"), nb::keep_alive<1, 2>())
       .def("bind_input", &IoBinding::bind_input, nb::arg("name"), nb::arg("value"))
       .def("bind_output", &IoBinding::bind_output, nb::arg("name"), nb::arg("value"))
       .def("bind_output_to_device", &IoBinding::bind_output_to_device, nb::arg("name"), nb::arg("device"),

@@ -7,7 +7,8 @@ namespace ortpack {
 
 class IoBinding {
  public:
-  explicit IoBinding(nb::handle_t<Session> session);
+  // Python keeps the session alive for as long as this.
+  explicit IoBinding(Session& session);
 
   void bind_input(const std::string& name, nb::handle value);  // an array, or an OrtValue
   void bind_output(const std::string& name, nb::handle value);
@@ -23,7 +24,6 @@ class IoBinding {
   Session& session() const noexcept { return *session_; }
   const OrtApi& api() const noexcept { return session_->library().api(); }
 
-  nb::object session_object_;
   Session* session_;
   Handle<OrtIoBinding> binding_;
   // What bound values lie over, by the name of the input or output

@@ -128,13 +128,28 @@ void Library::set_global_threads(int intra_op, int inter_op) {
   global_inter_op_ = inter_op;
 }
 
+namespace {
+
+// Paths as the file system has them: on POSIX they need not be Unicode.
+std::string encoded(nb::handle path) {
+  const nb::object bytes = nb::steal(PyUnicode_EncodeFSDefault(path.ptr()));
+  if (!bytes.is_valid()) nb::raise_python_error();
+  return {PyBytes_AsString(bytes.ptr()), static_cast<size_t>(PyBytes_Size(bytes.ptr()))};
+}
+
+nb::object decoded(const std::string& path) {
+  return nb::steal(PyUnicode_DecodeFSDefaultAndSize(path.data(), static_cast<Py_ssize_t>(path.size())));
+}
+
+}  // namespace
+
 void bind_library(nb::module_& module) {
   module.def("set_default_logger_severity", &set_severity_of_all, nb::arg("severity"),
              "What every library logs, those that are loaded later included.");
   nb::class_<Library>(module, "Library", "One ONNX Runtime library, loaded for as long as the process lives.")
-      .def(nb::new_([](const std::string& path) { return &Library::open(path); }), nb::arg("path") = "",
+      .def(nb::new_([](nb::str path) { return &Library::open(encoded(path)); }), nb::arg("path") = "",
            nb::rv_policy::reference)
-      .def_prop_ro("path", &Library::path)
+      .def_prop_ro("path", [](const Library& self) { return decoded(self.path()); })
       .def_prop_ro("version", &Library::version)
       .def_prop_ro("api_version", &Library::api_version)
       .def_prop_ro("table_version", &Library::table_version)
@@ -143,7 +158,7 @@ void bind_library(nb::module_& module) {
       .def("set_default_logger_severity", &Library::set_default_logger_severity, nb::arg("severity"))
       .def("set_global_threads", &Library::set_global_threads, nb::arg("intra_op"), nb::arg("inter_op"))
       .def("__repr__", [](const Library& self) {
-        return "<Library ONNX Runtime " + self.version() + " at " + self.path() + ">";
+        return nb::str("<Library ONNX Runtime {} at {}>").format(self.version(), decoded(self.path()));
       });
 }
 

@@ -61,7 +61,7 @@ struct Session::Wanted {
 
 const OrtRunOptions* run_options_for(Library& library, nb::handle run_options) {
   if (run_options.is_none()) return nullptr;
-  if (!nb::isinstance<RunOptions>(run_options)) {
+  if (!nb::isinstance<RunOptions>(run_options) || !nb::inst_ready(run_options)) {
     throw nb::type_error(("run_options has to be RunOptions or None, not " + describe(run_options)).c_str());
   }
   return nb::inst_ptr<RunOptions>(run_options)->in(library);

@@ -119,15 +119,18 @@ ValueRef Value::in(Library& library, Keep& keep, nb::handle self) const {
 const Value* find_value(nb::handle object, nb::object& holder) {
   if (nb::isinstance<Value>(object)) {
     holder = nb::borrow(object);
-    return nb::inst_ptr<Value>(object);
+  } else {
+    PyObject* inner = PyObject_GetAttrString(object.ptr(), "_value");
+    if (inner == nullptr) {
+      if (!PyErr_ExceptionMatches(PyExc_AttributeError)) nb::raise_python_error();
+      PyErr_Clear();
+      return nullptr;
+    }
+    holder = nb::steal(inner);
+    if (!nb::isinstance<Value>(holder)) return nullptr;
   }
-  PyObject* inner = PyObject_GetAttrString(object.ptr(), "_value");
-  if (inner == nullptr) {
-    PyErr_Clear();
-    return nullptr;
-  }
-  holder = nb::steal(inner);
-  return nb::isinstance<Value>(holder) ? nb::inst_ptr<Value>(holder) : nullptr;
+  // One that was made with __new__ alone holds nothing
+  return nb::inst_ready(holder) ? nb::inst_ptr<Value>(holder) : nullptr;
 }
 
 nb::object make_value(Library& library, Handle<OrtValue> value, nb::object owner) {
@@ -214,14 +217,13 @@ void update(const Value& self, nb::handle array) {
   if (info.count > 0) std::memmove(self.data(), from, tensor_bytes(*type, info.count));
 }
 
-nb::object numpy(nb::handle self) {
-  const Value& value = *nb::inst_ptr<Value>(self);
+nb::object numpy(const Value& value) {
   value.tensor_info("numpy()");
   if (!value.is_on_cpu()) {
     throw Error("NotImplemented", "the value lies on the device " + value.device_name() +
                                       "; bind the output to the CPU instead (IOBinding.bind_output(name, \"cpu\"))");
   }
-  return to_view(value.library(), value.get(), self);
+  return to_view(value.library(), value.get(), nb::find(value));
 }
 
 nb::list shape(const Value& self) {
@@ -257,12 +259,9 @@ void bind_values(nb::module_& module) {
                      self.tensor_info("data_ptr()");
                      return reinterpret_cast<uintptr_t>(self.data());
                    })
-      .def("numpy", [](nb::handle_t<Value> self) { return numpy(self); })
+      .def("numpy", &numpy)
       .def("to_python",
-           [](nb::handle_t<Value> self) {
-             const Value& value = *nb::inst_ptr<Value>(self);
-             return value_to_python(value.library(), value.get(), nb::borrow(self));
-           })
+           [](const Value& self) { return value_to_python(self.library(), self.get(), nb::find(self)); })
       .def("update", &update, nb::arg("array"));
 
   module.def(

@@ -296,7 +296,8 @@ def _append(
         if name not in available:
             from difflib import get_close_matches  # noqa: PLC0415 - slow to import
 
-            close = get_close_matches(name, available, 1, 0.5) or get_close_matches(name, ALL_PROVIDERS, 1, 0.5)
+            known = {provider.lower(): provider for provider in (*ALL_PROVIDERS, *available)}
+            close = [known[found] for found in get_close_matches(name.lower(), known, 1, 0.5)]
             hint = f"; did you mean {close[0]!r}?" if close and close[0] != name else ""
             raise UnknownProviderError(
                 f"the runtime {loaded.info.name!r} has no provider {name!r}; it has {', '.join(available)}{hint}"

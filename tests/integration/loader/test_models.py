@@ -137,6 +137,15 @@ def test_a_path_that_is_no_unicode(session: Opener, tmp_path: Path) -> None:
     assert session(file).run(None, {"x": f32(1)})[0] == 1
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names of files are Unicode there")
+def test_a_library_at_a_path_that_is_no_unicode(newest: ortpack.LoadedRuntime, tmp_path: Path) -> None:
+    link = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.so"))
+    link.symlink_to(newest.info.library)
+    assert ortpack._binding.Library(str(link)) is newest.library  # the same file is the same library
+    with pytest.raises(errors.RuntimeLoadError, match="cannot open"):
+        ortpack._binding.Library(str(link.with_name("\udcff")))
+
+
 def test_external_data_beside_the_model(session: Opener, tmp_path: Path) -> None:
     import onnx
     from onnx import numpy_helper

@@ -334,7 +334,9 @@ def test_providers_given_wrongly(session: Opener, providers: Any, options: Any) 
     [
         ("CpuExecutionProvider", "did you mean 'CPUExecutionProvider'"),
         ("CUDAExecutionProvider", "has no provider 'CUDAExecutionProvider'; it has .*CPUExecutionProvider"),
-        ("CUDA", "has no provider 'CUDA'"),
+        ("CudaExecutionProvider", "has no provider .*did you mean 'CUDAExecutionProvider'"),
+        ("cpuexecutionprovider", "did you mean 'CPUExecutionProvider'"),
+        ("nonsense", "has no provider 'nonsense'; it has .*CPUExecutionProvider$"),
     ],
 )
 def test_unknown_providers(session: Opener, name: str, says: str) -> None:

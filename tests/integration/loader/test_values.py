@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -202,6 +204,42 @@ def test_an_output_value_that_lies_over_an_input_keeps_it_alive(session: Opener)
     through, _ = opened.run_with_ort_values(None, {"x": np.arange(100, dtype=np.float32)})
     gc.collect()
     np.testing.assert_array_equal(through.numpy(), np.arange(100))
+
+
+def test_objects_that_were_never_initialised(session: Opener) -> None:
+    """Made with `__new__` alone, as copying and unpickling do: refused, and no crash."""
+    from ortpack import _binding
+
+    opened = session(graphs.identity())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nanobind warns before it raises
+        empty = ortpack.OrtValue(_binding.Value.__new__(_binding.Value))
+        half = ortpack.InferenceSession.__new__(ortpack.InferenceSession)
+        for call in (
+            empty.numpy,
+            empty.shape,
+            empty.to_python,
+            lambda: _binding.IoBinding(half),
+            lambda: half.run(None, {"x": f32(1)}),
+            lambda: opened.run(None, {"x": f32(1)}, ortpack.RunOptions.__new__(ortpack.RunOptions)),
+            lambda: opened.__init__(graphs.identity()),  # type: ignore[misc]
+        ):
+            with pytest.raises(TypeError):
+                call()
+        with pytest.raises(InvalidArgument, match="got an object of type OrtValue"):
+            opened.run(None, {"x": empty})
+    with pytest.raises(TypeError, match="pickle"):
+        copy.copy(opened)
+
+
+def test_an_exception_of_the_user_gets_through(session: Opener) -> None:
+    class Value:
+        @property
+        def _value(self) -> object:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session(graphs.identity()).run(None, {"x": Value()})
 
 
 # --- IOBinding ---------------------------------------------------------------------------------------------------
