@@ -13,7 +13,7 @@ from ortpack_build.ops.opset import OpSet
 from ortpack_build.tags import version_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from ortpack_build.ops.full_runtime import FullRuntime
@@ -62,7 +62,9 @@ def check(model: Model, goal: Goal) -> None:
             )
 
 
-def closed(model: Model, full: FullRuntime, goal: Goal, scratch: Path) -> OpSet:
+def closed(
+    model: Model, full: FullRuntime, goal: Goal, scratch: Path, *, warn: Callable[[str], None] = lambda _: None
+) -> OpSet:
     """All operators that the target's runtime may have to run for this model, whatever level its user chooses.
 
     Args:
@@ -70,24 +72,23 @@ def closed(model: Model, full: FullRuntime, goal: Goal, scratch: Path) -> OpSet:
         full: runs the optimizers.
         goal: the target.
         scratch: an empty folder.
+        warn: told what could not be looked at.
 
     Raises:
         ModelError: ONNX Runtime refuses the model.
     """
     check(model, goal)
-    data = rules.shipped()
     seen = _read(full, model.path, [Job(level=0, out=scratch / "0.ort")], goal)
     quantized = any(use.operator.name in _QUANTIZED for use in seen)
     seen += _read(full, model.path, list(_jobs(full, scratch, ("", _FOLDING), quantized=quantized)), goal)
-    folded = _folded(full, model.path, data.level1, goal, scratch)
-    seen += _read(full, folded, list(_jobs(full, scratch, (_FOLDING,), quantized=quantized)), goal)
+    seen += _of_folded(full, model.path, scratch, goal, quantized=quantized, warn=warn)
     situation = rules.Situation(
         arch=goal.arch,
         ort=full.ort,
         types=_types([*model.uses, *seen]),
         since=lambda operator: onnx_model.since(operator, model.opsets),
     )
-    return without_custom(rules.close(usage.opset(seen), situation, data), goal)
+    return without_custom(rules.close(usage.opset(seen), situation, rules.shipped()), goal)
 
 
 def without_custom(ops: OpSet, goal: Goal) -> OpSet:
@@ -109,16 +110,24 @@ def _jobs(full: FullRuntime, scratch: Path, hidings: Iterable[str], *, quantized
         yield Job(level=level, out=scratch / f"{number}.ort", config=kept)
 
 
-def _folded(full: FullRuntime, model: Path, others: Iterable[str], goal: Goal, scratch: Path) -> Path:
-    """The model after folding its constants, and nothing else."""
-    out = scratch / "folded.onnx"
-    config = {_DISABLED: ";".join(others)}
-    try:
-        full.run(model, [Job(level=1, out=out, format="ONNX", config=config)], custom_ops=goal.custom_ops)
-    except ModelError:  # more than the 2 GB that a protobuf message holds; not always, as 1.21 damages subgraphs then
-        job = Job(level=1, out=out, format="ONNX", config=config | {_EXTERNAL: f"{out.name}.data"})
-        full.run(model, [job], custom_ops=goal.custom_ops)
-    return out
+def _of_folded(
+    full: FullRuntime, model: Path, scratch: Path, goal: Goal, *, quantized: bool, warn: Callable[[str], None]
+) -> list[Use]:
+    """What optimizers make of the model after its constants were folded, and nothing else was done."""
+    folded = scratch / "folded.onnx"
+    config = {_DISABLED: ";".join(rules.shipped().level1)}
+    # In one file that would be more than the 2 GB of a protobuf message for some models; 1.21 damages subgraphs when
+    # it writes tensors apart, and tensors that were apart before are not found again when it does not.
+    reason = ""
+    for more in ({}, {_EXTERNAL: f"{folded.name}.data"}):
+        try:
+            job = Job(level=1, out=folded, format="ONNX", config=config | more)
+            full.run(model, [job], custom_ops=goal.custom_ops)
+            return _read(full, folded, list(_jobs(full, scratch, (_FOLDING,), quantized=quantized)), goal)
+        except ModelError as error:
+            reason = str(error)
+    warn(f"{model}: what fusions of folded constants need could not be looked at ({reason})")
+    return []
 
 
 def _read(full: FullRuntime, model: Path, jobs: Sequence[Job], goal: Goal) -> list[Use]:

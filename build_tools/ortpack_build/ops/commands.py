@@ -65,7 +65,7 @@ def needed(request: Request, full: Callable[[], FullRuntime], report: Reporter) 
     sets = [closure.without_custom(config.read(path, goal.vocabulary), goal) for path in request.configs]
     for path in request.models:
         with report.step(f"Operators of {path.name}") as step:
-            found = _of_model(path, request.flavour, full, goal)
+            found = _of_model(path, request.flavour, full, goal, report)
             step.detail(f"{len(found.needs)} operators")
         sets.append(found)
     result = union(sets)
@@ -114,11 +114,13 @@ def convert_all(
     return list(places.values())
 
 
-def _of_model(path: Path, flavour: Flavour, full: Callable[[], FullRuntime], goal: closure.Goal) -> OpSet:
+def _of_model(
+    path: Path, flavour: Flavour, full: Callable[[], FullRuntime], goal: closure.Goal, report: Reporter
+) -> OpSet:
     model = models.read(path)
     with tempfile.TemporaryDirectory(prefix="ortpack-ops-", ignore_cleanup_errors=True) as scratch:
         if flavour == "onnx" and model.format == "onnx":
-            return closure.closed(model, full(), goal, Path(scratch))
+            return closure.closed(model, full(), goal, Path(scratch), warn=report.warning)
         if model.format == "onnx":
             converted = Path(scratch) / f"{path.stem}{convert.SUFFIX}"
             convert.convert(path, converted, full(), goal)

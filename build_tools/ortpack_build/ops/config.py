@@ -32,6 +32,7 @@ _SPACE = re.compile(r"\s*")
 _LINE = re.compile(r"\r\n|\r|\n")
 _OPSET = re.compile(r"[0-9]{1,9}")
 _KEYS = ("inputs", "outputs", "custom")
+_BINARY = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _INDEX_LIMIT = 1 << 16
 
 
@@ -46,11 +47,15 @@ def read(path: Path, vocabulary: Vocabulary | None = None) -> OpSet:
     except OSError as error:
         raise OpConfigError(f"{path}: can't be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise OpConfigError(
-            f"{path}: is not text in UTF-8 (byte {error.start}).",
-            hint="An operator config is expected; models come before --ops.",
-        ) from error
+        raise _no_text(path, error.start) from error
+    if binary := _BINARY.search(text):
+        raise _no_text(path, binary.start())
     return parse(text, name=str(path), vocabulary=vocabulary)
+
+
+def _no_text(path: Path, at: int) -> OpConfigError:
+    hint = "An operator config is expected; models come before --ops."
+    return OpConfigError(f"{path}: is not text in UTF-8 (at {at}).", hint=hint)
 
 
 def parse(text: str, *, name: str = "config", vocabulary: Vocabulary | None = None) -> OpSet:

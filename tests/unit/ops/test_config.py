@@ -155,7 +155,7 @@ def test_files_that_are_no_config(tmp_path: Path) -> None:
     with pytest.raises(OpConfigError, match="can't be read"):
         read(tmp_path)
     (tmp_path / "model.onnx").write_bytes(b"\x08\x08\xff\xfe")
-    with pytest.raises(OpConfigError, match="not text in UTF-8"):
+    with pytest.raises(OpConfigError, match="is not text"):
         read(tmp_path / "model.onnx")
 
 
