@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,23 +64,21 @@ def test_names_that_could_leave_the_cache(cache: Cache, name: str) -> None:
         cache.path("kind", name)
 
 
-def _count(arguments: tuple[Path, Path]) -> str:
-    root, log = arguments
-
-    def make(folder: Path) -> None:
-        with log.open("a") as stream:
-            stream.write("made\n")
-        time.sleep(0.2)
-        (folder / "file").write_text("x")
-
-    return (Cache(root=root).get("kind", KEY, make) / "file").read_text()
-
-
 def test_builders_of_one_key_wait_for_each_other(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        results = pool.map(_count, [(tmp_path / "cache", log)] * 3, chunksize=1)
-    assert results == ["x"] * 3
+    script = f"""
+import time
+from pathlib import Path
+from ortpack_build.cache import Cache
+def make(folder):
+    with Path({str(log)!r}).open("a") as stream:
+        stream.write("made\\n")
+    time.sleep(0.2)
+    (folder / "file").write_text("x")
+print((Cache(root=Path({str(tmp_path / "cache")!r})).get("kind", {KEY!r}, make) / "file").read_text())
+"""
+    builders = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [builder.communicate(timeout=60)[0] for builder in builders] == ["x\n"] * 3
     assert log.read_text() == "made\n"
 
 
