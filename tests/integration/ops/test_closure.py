@@ -97,6 +97,30 @@ def test_models_that_optimizers_change_a_lot(name: str, full: FullRuntime, tmp_p
         assert ran - names(models.read(path).ops), "the model tests nothing: it runs as it is written"
 
 
+def kernels() -> set[tuple[str, str, int, int]]:
+    """Domain, operator, first and last opset of every CPU kernel of the official package."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as native
+
+    found = (kernel for kernel in native.get_all_opkernel_def() if kernel.provider == "CPUExecutionProvider")
+    return {(kernel.domain or "ai.onnx", kernel.op_name, *kernel.version_range) for kernel in found}
+
+
+@pytest.mark.parametrize("name", [*sorted(MODELS), *sorted(tricky.MODELS)])
+def test_every_need_has_a_kernel(name: str, full: FullRuntime, tmp_path: Path) -> None:
+    """Neither an opset nor an operator is asked for that the full runtime could not serve itself."""
+    if full.ort != NEWEST:
+        pytest.skip("the package is of another release")
+    path = tmp_path / "m.onnx"
+    if name in tricky.MODELS:
+        tricky.MODELS[name](path)
+    else:
+        path = model(name)
+    served = kernels()
+    for need in closed(path, full, tmp_path).needs:
+        mine = [line for line in served if line[:2] == need.operator]
+        assert any(first <= need.opset <= last for _, _, first, last in mine), need
+
+
 def test_operators_without_a_kernel_are_what_they_are_made_of(full: FullRuntime, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     tricky.functions(path)
