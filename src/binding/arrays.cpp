@@ -72,9 +72,9 @@ Handle<OrtValue> tensor_over(const Library& library, PyArrayObject* array, int e
   Handle<OrtValue> value(api);
   const auto type = static_cast<ONNXTensorElementDataType>(element);
   if constexpr (sizeof(npy_intp) == sizeof(int64_t)) {
-    check(api, api.CreateTensorWithDataAsOrtValue(library.cpu_memory(), data, size,
-                                                  reinterpret_cast<const int64_t*>(dims), static_cast<size_t>(rank),
-                                                  type, value.out()));
+    check(api,
+          api.CreateTensorWithDataAsOrtValue(library.cpu_memory(), data, size, reinterpret_cast<const int64_t*>(dims),
+                                             static_cast<size_t>(rank), type, value.out()));
   } else {
     int64_t wide[NPY_MAXDIMS];
     for (int i = 0; i < rank; ++i) wide[i] = dims[i];
@@ -131,8 +131,9 @@ Handle<OrtValue> string_tensor(const Library& library, const ValueType& type, Py
 Handle<OrtValue> packed_tensor(const Library& library, const ValueType& type, const ElementType& element,
                                PyArrayObject* array) {
   const OrtApi& api = library.api();
-  const nb::object bytes = steal(PyArray_FromAny(reinterpret_cast<PyObject*>(array), PyArray_DescrFromType(element.numpy),
-                                                 0, 0, NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST, nullptr));
+  const nb::object bytes =
+      steal(PyArray_FromAny(reinterpret_cast<PyObject*>(array), PyArray_DescrFromType(element.numpy), 0, 0,
+                            NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST, nullptr));
   PyArrayObject* wide = as_array(bytes);
   const auto count = static_cast<size_t>(PyArray_SIZE(wide));
   const auto* in = static_cast<const uint8_t*>(PyArray_DATA(wide));
@@ -292,8 +293,8 @@ void free_capsule(PyObject* capsule) {
 
 nb::object string_array(const Library& library, const OrtValue* value, const TensorInfo& info, const npy_intp* dims) {
   const OrtApi& api = library.api();
-  const nb::object array = steal(PyArray_New(&PyArray_Type, static_cast<int>(info.rank), dims, NPY_OBJECT, nullptr,
-                                             nullptr, 0, 0, nullptr));
+  const nb::object array =
+      steal(PyArray_New(&PyArray_Type, static_cast<int>(info.rank), dims, NPY_OBJECT, nullptr, nullptr, 0, 0, nullptr));
   auto** items = static_cast<PyObject**>(PyArray_DATA(as_array(array)));
   if (info.count == 0) return array;
   size_t length = 0;
@@ -313,8 +314,8 @@ nb::object string_array(const Library& library, const OrtValue* value, const Ten
 }
 
 nb::object unpacked_array(const ElementType& type, const void* data, const TensorInfo& info, const npy_intp* dims) {
-  nb::object array = steal(PyArray_New(&PyArray_Type, static_cast<int>(info.rank), dims, type.numpy, nullptr, nullptr, 0,
-                                       0, nullptr));
+  nb::object array =
+      steal(PyArray_New(&PyArray_Type, static_cast<int>(info.rank), dims, type.numpy, nullptr, nullptr, 0, 0, nullptr));
   const auto* in = static_cast<const uint8_t*>(data);
   auto* out = static_cast<uint8_t*>(PyArray_DATA(as_array(array)));
   for (size_t i = 0; i < info.count; ++i) {
@@ -545,7 +546,8 @@ std::string describe(nb::handle object) {
            to_repr(nb::object(object.attr("shape")));
   }
   if (object.is_none()) return "None";
-  if (nb::isinstance<Value>(object) && nb::inst_ready(object)) return "an OrtValue of " + nb::inst_ptr<Value>(object)->data_type();
+  if (nb::isinstance<Value>(object) && nb::inst_ready(object))
+    return "an OrtValue of " + nb::inst_ptr<Value>(object)->data_type();
   return "an object of type " + to_text(nb::object(object.type().attr("__name__")));
 }
 

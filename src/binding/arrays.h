@@ -117,8 +117,8 @@ ValueType type_of_array(nb::handle array);
 // unsigned integer of the same size.
 nb::object dtype_of(const ElementType& type);
 
-// The Python object for a value; None for an optional without one. Arrays own the value and lie over its memory, unless `fed` holds that memory (the
-// model hands an input through): then they are copies.
+// The Python object for a value; None for an optional without one. Arrays own the value and lie over its memory, unless
+// `fed` holds that memory (the model hands an input through): then they are copies.
 nb::object to_python(const Library& library, Handle<OrtValue> value, const Keep* fed);
 
 // The same for what is known to be a tensor.

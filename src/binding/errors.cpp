@@ -5,9 +5,14 @@ namespace ortpack {
 const char* error_kind(int code) noexcept {
   // In the order of OrtErrorCode; the last three are newer than the header.
   static constexpr const char* kinds[] = {
-      "OrtError",         "Fail",         "InvalidArgument", "NoSuchFile",     "NoModel",
-      "EngineError",      "RuntimeException", "InvalidProtobuf", "ModelLoaded", "NotImplemented",
-      "InvalidGraph",     "EPFail",       "ModelLoadCanceled", "ModelRequiresCompilation", "NotFound",
+      "OrtError",          "Fail",
+      "InvalidArgument",   "NoSuchFile",
+      "NoModel",           "EngineError",
+      "RuntimeException",  "InvalidProtobuf",
+      "ModelLoaded",       "NotImplemented",
+      "InvalidGraph",      "EPFail",
+      "ModelLoadCanceled", "ModelRequiresCompilation",
+      "NotFound",
   };
   const bool known = code > 0 && static_cast<size_t>(code) < sizeof(kinds) / sizeof(*kinds);
   return known ? kinds[code] : kinds[0];
@@ -65,7 +70,8 @@ void translate(const std::exception_ptr& raised, void*) {
     PyObject* errors = PyImport_ImportModule(ORTPACK_PACKAGE ".errors");
     PyObject* kind = errors ? PyObject_GetAttrString(errors, error.kind()) : nullptr;
     // Messages quote paths and names of models, which need not be UTF-8
-    PyObject* message = kind ? PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace") : nullptr;
+    PyObject* message =
+        kind ? PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace") : nullptr;
     if (message) PyErr_SetObject(kind, message);
     Py_XDECREF(message);
     Py_XDECREF(kind);

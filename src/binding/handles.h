@@ -14,9 +14,9 @@ namespace ortpack {
 template <class T>
 struct Release;
 
-#define ORTPACK_RELEASE(X)                                                                  \
-  template <>                                                                               \
-  struct Release<Ort##X> {                                                                  \
+#define ORTPACK_RELEASE(X)                                                                   \
+  template <>                                                                                \
+  struct Release<Ort##X> {                                                                   \
     static void call(const OrtApi& api, Ort##X* object) noexcept { api.Release##X(object); } \
   };
 

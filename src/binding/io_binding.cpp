@@ -49,7 +49,8 @@ void IoBinding::bind_output(const std::string& name, nb::handle object) {
   const Port& port = find_port(session().outputs(), name, "output");
   nb::object holder;
   const Value* given = find_value(object, holder);
-  if (given == nullptr) throw Error("InvalidArgument", "output '" + name + "': expected an OrtValue, got " + describe(object));
+  if (given == nullptr)
+    throw Error("InvalidArgument", "output '" + name + "': expected an OrtValue, got " + describe(object));
   if (&given->library() != &session().library() && port.type.kind != ONNX_TYPE_TENSOR) {
     throw Error("InvalidArgument", "output '" + name + "': the OrtValue belongs to another runtime");
   }

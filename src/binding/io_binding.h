@@ -25,10 +25,10 @@ class IoBinding {
   const OrtApi& api() const noexcept { return session_->library().api(); }
 
   Session* session_;
-  Handle<OrtIoBinding> binding_;
   // What bound values lie over, by the name of the input or output
   std::map<std::string, nb::object> input_owners_;
   std::map<std::string, nb::object> output_owners_;
+  Handle<OrtIoBinding> binding_;
 };
 
 void bind_io_binding(nb::module_& module);

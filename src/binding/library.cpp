@@ -152,7 +152,6 @@ void bind_library(nb::module_& module) {
       .def_prop_ro("path", [](const Library& self) { return decoded(self.path()); })
       .def_prop_ro("version", &Library::version)
       .def_prop_ro("api_version", &Library::api_version)
-      .def_prop_ro("table_version", &Library::table_version)
       .def("available_providers", &Library::available_providers)
       .def("build_info", &Library::build_info)
       .def("set_default_logger_severity", &Library::set_default_logger_severity, nb::arg("severity"))

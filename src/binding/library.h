@@ -21,8 +21,6 @@ class Library {
   Library& operator=(const Library&) = delete;
 
   const OrtApi& api() const noexcept { return *api_; }
-  // The version of the API table in use: that of the library or of the header, whichever is older.
-  uint32_t table_version() const noexcept { return table_version_; }
   // The API version that the library itself has.
   uint32_t api_version() const noexcept { return api_version_; }
   const std::string& version() const noexcept { return version_; }
@@ -31,20 +29,20 @@ class Library {
   // Throws NotImplemented, naming `what`, when the library is older than API version `since`.
   void need(uint32_t since, const char* what) const;
 
-  OrtEnv* env();                                    // made at first use
+  OrtEnv* env();  // made at first use
   const OrtMemoryInfo* cpu_memory() const noexcept { return cpu_memory_; }
   OrtAllocator* allocator() const noexcept { return allocator_; }
 
   std::vector<std::string> available_providers() const;
   std::string build_info() const { return api_->GetBuildInfoString(); }
-  void set_default_logger_severity(int severity);   // 0 verbose … 4 fatal
+  void set_default_logger_severity(int severity);  // 0 verbose … 4 fatal
   void set_global_threads(int intra_op, int inter_op);
 
  private:
   Library(const OrtApiBase& base, const std::string& path);
 
   const OrtApi* api_;
-  uint32_t table_version_;
+  uint32_t table_version_;  // of the API table in use: the library's or the header's, whichever is older
   uint32_t api_version_;
   std::string version_;
   std::string path_;

@@ -40,6 +40,7 @@ ValueRef SessionOptions::own(nb::handle object, std::vector<nb::object>& owners)
   if (value == nullptr) throw Error("InvalidArgument", "expected an OrtValue, got " + describe(object));
   Keep keep;
   ValueRef ref = value->in(*library_, keep, holder);
+  if (ref.get() == nullptr) throw Error("InvalidArgument", "an empty optional can't be an initializer");
   keep.each([&](nb::handle owner) { owners.push_back(nb::borrow(owner)); });
   return ref;
 }
@@ -49,7 +50,8 @@ void SessionOptions::add_initializer(const std::string& name, nb::handle value) 
   ValueRef ref = own(value, session_owners_);
   check(api, api.AddInitializer(get(), name.c_str(), ref.get()));
   // The session goes on using the value itself
-  if (!ref.is_lent()) session_owners_.push_back(make_value(*library_, Handle<OrtValue>(api, ref.release()), nb::none()));
+  if (!ref.is_lent())
+    session_owners_.push_back(make_value(*library_, Handle<OrtValue>(api, ref.release()), nb::none()));
 }
 
 void SessionOptions::add_external_initializers(const std::vector<std::string>& names, nb::sequence values) {
@@ -121,12 +123,9 @@ void append_with(const OrtApi& api, OrtSessionOptions* session, const KeyValues&
 
 // Names that the generic function spells differently from the provider's own name, less "ExecutionProvider".
 constexpr std::pair<const char*, const char*> generic_names[] = {
-    {"AzureExecutionProvider", "AZURE"},
-    {"DmlExecutionProvider", "DML"},
-    {"JsExecutionProvider", "JS"},
-    {"NvTensorRTRTXExecutionProvider", "NvTensorRtRtx"},
-    {"WebGpuExecutionProvider", "WebGPU"},
-    {"WebNNExecutionProvider", "WEBNN"},
+    {"AzureExecutionProvider", "AZURE"},     {"DmlExecutionProvider", "DML"},
+    {"JsExecutionProvider", "JS"},           {"NvTensorRTRTXExecutionProvider", "NvTensorRtRtx"},
+    {"WebGpuExecutionProvider", "WebGPU"},   {"WebNNExecutionProvider", "WEBNN"},
     {"XnnpackExecutionProvider", "XNNPACK"},
 };
 
@@ -138,9 +137,9 @@ void SessionOptions::append_provider(const std::string& name, const Options& opt
   const size_t count = pairs.keys.size();
   if (name == "CPUExecutionProvider") return;  // always there, always last
   if (name == "CUDAExecutionProvider") {
-    append_with<OrtCUDAProviderOptionsV2>(api, get(), pairs, api.CreateCUDAProviderOptions, api.UpdateCUDAProviderOptions,
-                                          api.SessionOptionsAppendExecutionProvider_CUDA_V2,
-                                          api.ReleaseCUDAProviderOptions);
+    append_with<OrtCUDAProviderOptionsV2>(
+        api, get(), pairs, api.CreateCUDAProviderOptions, api.UpdateCUDAProviderOptions,
+        api.SessionOptionsAppendExecutionProvider_CUDA_V2, api.ReleaseCUDAProviderOptions);
     return;
   }
   if (name == "TensorrtExecutionProvider") {
@@ -150,7 +149,8 @@ void SessionOptions::append_provider(const std::string& name, const Options& opt
     return;
   }
   if (name == "OpenVINOExecutionProvider") {
-    check(api, api.SessionOptionsAppendExecutionProvider_OpenVINO_V2(get(), pairs.keys.data(), pairs.values.data(), count));
+    check(api,
+          api.SessionOptionsAppendExecutionProvider_OpenVINO_V2(get(), pairs.keys.data(), pairs.values.data(), count));
     return;
   }
   if (name == "VitisAIExecutionProvider") {
@@ -166,7 +166,8 @@ void SessionOptions::append_provider(const std::string& name, const Options& opt
   for (const auto& [provider, spelling] : generic_names) {
     if (name == provider) generic = spelling;
   }
-  check(api, api.SessionOptionsAppendExecutionProvider(get(), generic.c_str(), pairs.keys.data(), pairs.values.data(), count));
+  check(api, api.SessionOptionsAppendExecutionProvider(get(), generic.c_str(), pairs.keys.data(), pairs.values.data(),
+                                                       count));
 }
 
 // --- runs --------------------------------------------------------------------------------------------------------
@@ -189,16 +190,21 @@ const OrtRunOptions* RunOptions::in(Library& library) {
 
 template <class F>
 void RunOptions::each(F&& apply) {
-  for (const Native& native : natives_) check(native.library->api(), apply(native.library->api(), native.options.get()));
+  for (const Native& native : natives_)
+    check(native.library->api(), apply(native.library->api(), native.options.get()));
 }
 
 void RunOptions::set_severity(int severity) {
-  each([=](const OrtApi& api, OrtRunOptions* options) { return api.RunOptionsSetRunLogSeverityLevel(options, severity); });
+  each([=](const OrtApi& api, OrtRunOptions* options) {
+    return api.RunOptionsSetRunLogSeverityLevel(options, severity);
+  });
   severity_ = severity;
 }
 
 void RunOptions::set_verbosity(int verbosity) {
-  each([=](const OrtApi& api, OrtRunOptions* options) { return api.RunOptionsSetRunLogVerbosityLevel(options, verbosity); });
+  each([=](const OrtApi& api, OrtRunOptions* options) {
+    return api.RunOptionsSetRunLogVerbosityLevel(options, verbosity);
+  });
   verbosity_ = verbosity;
 }
 
@@ -231,7 +237,7 @@ namespace {
 
 // Calls one function of the API table on the options.
 template <class F, class... Args>
-void call(SessionOptions& self, F OrtApi::*function, Args... args) {
+void call(SessionOptions& self, F OrtApi::* function, Args... args) {
   const OrtApi& api = self.library().api();
   check(api, (api.*function)(self.get(), args...));
 }
@@ -245,35 +251,34 @@ void bind_options(nb::module_& module) {
       .def("set_execution_mode",
            [](Self& self, int mode) { call(self, &OrtApi::SetSessionExecutionMode, static_cast<ExecutionMode>(mode)); })
       .def("set_graph_optimization_level",
-           [](Self& self, int level) { call(self, &OrtApi::SetSessionGraphOptimizationLevel, static_cast<GraphOptimizationLevel>(level)); })
-      .def("set_intra_op_num_threads",
-           [](Self& self, int count) { call(self, &OrtApi::SetIntraOpNumThreads, count); })
-      .def("set_inter_op_num_threads",
-           [](Self& self, int count) { call(self, &OrtApi::SetInterOpNumThreads, count); })
+           [](Self& self, int level) {
+             call(self, &OrtApi::SetSessionGraphOptimizationLevel, static_cast<GraphOptimizationLevel>(level));
+           })
+      .def("set_intra_op_num_threads", [](Self& self, int count) { call(self, &OrtApi::SetIntraOpNumThreads, count); })
+      .def("set_inter_op_num_threads", [](Self& self, int count) { call(self, &OrtApi::SetInterOpNumThreads, count); })
       .def("set_log_severity_level",
            [](Self& self, int level) { call(self, &OrtApi::SetSessionLogSeverityLevel, level); })
       .def("set_log_verbosity_level",
            [](Self& self, int level) { call(self, &OrtApi::SetSessionLogVerbosityLevel, level); })
-      .def("set_logid",
-           [](Self& self, const std::string& id) { call(self, &OrtApi::SetSessionLogId, id.c_str()); })
+      .def("set_logid", [](Self& self, const std::string& id) { call(self, &OrtApi::SetSessionLogId, id.c_str()); })
       .def("set_mem_pattern",
            [](Self& self, bool on) { call(self, on ? &OrtApi::EnableMemPattern : &OrtApi::DisableMemPattern); })
       .def("set_cpu_mem_arena",
            [](Self& self, bool on) { call(self, on ? &OrtApi::EnableCpuMemArena : &OrtApi::DisableCpuMemArena); })
-      .def("set_deterministic_compute",
-           [](Self& self, bool on) {
-             call(self, &OrtApi::SetDeterministicCompute, on);
-           })
-      .def("disable_per_session_threads",
-           [](Self& self) { call(self, &OrtApi::DisablePerSessionThreads); })
+      .def("set_deterministic_compute", [](Self& self, bool on) { call(self, &OrtApi::SetDeterministicCompute, on); })
+      .def("disable_per_session_threads", [](Self& self) { call(self, &OrtApi::DisablePerSessionThreads); })
       .def("enable_profiling",
            [](Self& self, nb::str prefix) { call(self, &OrtApi::EnableProfiling, OrtPath(prefix).c_str()); })
       .def("set_optimized_model_filepath",
            [](Self& self, nb::str path) { call(self, &OrtApi::SetOptimizedModelFilePath, OrtPath(path).c_str()); })
       .def("add_free_dimension_override_by_name",
-           [](Self& self, const std::string& name, int64_t size) { call(self, &OrtApi::AddFreeDimensionOverrideByName, name.c_str(), size); })
+           [](Self& self, const std::string& name, int64_t size) {
+             call(self, &OrtApi::AddFreeDimensionOverrideByName, name.c_str(), size);
+           })
       .def("add_free_dimension_override_by_denotation",
-           [](Self& self, const std::string& denotation, int64_t size) { call(self, &OrtApi::AddFreeDimensionOverride, denotation.c_str(), size); })
+           [](Self& self, const std::string& denotation, int64_t size) {
+             call(self, &OrtApi::AddFreeDimensionOverride, denotation.c_str(), size);
+           })
       .def("register_custom_ops_library",
            [](Self& self, nb::str path) { call(self, &OrtApi::RegisterCustomOpsLibrary_V2, OrtPath(path).c_str()); })
       .def("add_session_config_entry", &Self::add_config)
@@ -294,7 +299,8 @@ void bind_options(nb::module_& module) {
       .def_prop_rw(
           "only_execute_path_to_fetches", [](const RunOptions&) { return false; },
           [](RunOptions&, bool on) {
-            if (on) throw Error("NotImplemented", "only_execute_path_to_fetches can't be set through ONNX Runtime's C API");
+            if (on)
+              throw Error("NotImplemented", "only_execute_path_to_fetches can't be set through ONNX Runtime's C API");
           },
           "Always False: the C API has no such setting.")
       .def("add_run_config_entry", &RunOptions::set_config, nb::arg("key"), nb::arg("value"))

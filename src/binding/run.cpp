@@ -228,10 +228,11 @@ nb::object Session::compute(nb::handle output_names, nb::handle input_feed, nb::
 }
 
 nb::object Session::run(nb::handle output_names, nb::handle input_feed, nb::handle run_options) {
-  return compute(output_names, input_feed, run_options, [this](const Port& port, Handle<OrtValue> value, const Keep& keep) {
-    if (port.type.kind == ONNX_TYPE_TENSOR) return to_array(*library_, std::move(value), &keep);
-    return to_python(*library_, std::move(value), &keep);
-  });
+  return compute(output_names, input_feed, run_options,
+                 [this](const Port& port, Handle<OrtValue> value, const Keep& keep) {
+                   if (port.type.kind == ONNX_TYPE_TENSOR) return to_array(*library_, std::move(value), &keep);
+                   return to_python(*library_, std::move(value), &keep);
+                 });
 }
 
 nb::object Session::run_with_values(nb::handle output_names, nb::handle input_feed, nb::handle run_options) {

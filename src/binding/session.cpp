@@ -70,7 +70,7 @@ nb::object as_str(const std::string& text) {
 }  // namespace
 
 Session::Session(Library& library, nb::object model, SessionOptions& options)
-    : library_(&library), session_(library.api()), owners_(options.session_owners()) {
+    : library_(&library), owners_(options.session_owners()), session_(library.api()) {
   const OrtApi& api = library.api();
   if (&options.library() != &library) throw Error("InvalidArgument", "the options are those of another library");
   const OrtEnv* env = library.env();
@@ -87,8 +87,7 @@ Session::Session(Library& library, nb::object model, SessionOptions& options)
       check(api, api.CreateSession(env, path.c_str(), options.get(), session_.out()));
     }
   } catch (const Error& error) {
-    const std::string what =
-        is_bytes ? std::to_string(PyBytes_Size(model.ptr())) + " bytes" : to_repr(model);
+    const std::string what = is_bytes ? std::to_string(PyBytes_Size(model.ptr())) + " bytes" : to_repr(model);
     throw Error(error.kind(), "could not load the model (" + what + "): " + error.what());
   }
   if (is_bytes && options.keeps_model_bytes()) owners_.push_back(model);
@@ -100,7 +99,8 @@ Session::Session(Library& library, nb::object model, SessionOptions& options)
              api.SessionGetOverridableInitializerTypeInfo, inputs);
   inputs_ = Ports(std::move(inputs));
   std::vector<Port> outputs;
-  read_ports(library, get(), api.SessionGetOutputCount, api.SessionGetOutputName, api.SessionGetOutputTypeInfo, outputs);
+  read_ports(library, get(), api.SessionGetOutputCount, api.SessionGetOutputName, api.SessionGetOutputTypeInfo,
+             outputs);
   outputs_ = Ports(std::move(outputs));
   for (size_t i = 0; i < outputs_.size(); ++i) output_names_.push_back(outputs_[i].name.c_str());
 }
@@ -125,7 +125,8 @@ nb::object Session::metadata() const {
   {
     Allocated keys(library_->allocator());
     int64_t count = 0;
-    check(api, api.ModelMetadataGetCustomMetadataMapKeys(metadata.get(), library_->allocator(), keys.out<char*>(), &count));
+    check(api,
+          api.ModelMetadataGetCustomMetadataMapKeys(metadata.get(), library_->allocator(), keys.out<char*>(), &count));
     for (int64_t i = 0; i < count; ++i) {
       Allocated key(library_->allocator());
       *key.out<char>() = keys.get<char*>()[i];
@@ -168,7 +169,9 @@ void bind_session(nb::module_& module) {
            "    input_feed: arrays (lists, dicts or OrtValues, as the model wants) by the name of the input.\n"
            "    run_options: RunOptions, or None.\n\n"
            "Returns:\n"
-           "    A list with one array (list, dict, None) for each output. Arrays own their memory.\n\n"
+           "    A list with one array (list, dict, None) for each output. Arrays own their memory.\n"
+           "    bfloat16, float8, int4 and the like come as types of ml_dtypes where that package is installed,\n"
+           "    else as unsigned integers with the same bits (int4 as int8). Both are taken as inputs too.\n\n"
            "Raises:\n"
            "    InvalidArgument: an input is missing, unknown, or not what the model expects.")
       .def("_run_with_values", &Session::run_with_values, nb::arg("output_names").none(), nb::arg("input_feed"),

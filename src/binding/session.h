@@ -60,12 +60,12 @@ class Session {
   nb::object compute(nb::handle output_names, nb::handle input_feed, nb::handle run_options, Convert&& convert);
 
   Library* library_;
+  std::vector<nb::object> owners_;  // what the session reads; declared before it, so it goes after it
   Handle<OrtSession> session_;
   Ports inputs_;
   Ports outputs_;
   size_t required_ = 0;
   std::vector<const char*> output_names_;
-  std::vector<nb::object> owners_;
 };
 
 // The native options for a run: null for None.

@@ -18,11 +18,11 @@ constexpr int element_float4e2m1 = 23;
 
 // How the elements of a tensor look in ONNX and in NumPy.
 struct ElementType {
-  int onnx;             // ONNXTensorElementDataType, or newer
-  const char* name;     // as in "tensor(float)"
-  int numpy;            // NPY_TYPES, for types of ml_dtypes that of the unsigned integer of the same size; -1: none
-  uint8_t bits;         // of one element; 0 for strings
-  const char* ml_dtype; // name in ml_dtypes; null when NumPy has the type itself
+  int onnx;              // ONNXTensorElementDataType, or newer
+  const char* name;      // as in "tensor(float)"
+  int numpy;             // NPY_TYPES, for types of ml_dtypes that of the unsigned integer of the same size; -1: none
+  uint8_t bits;          // of one element; 0 for strings
+  const char* ml_dtype;  // name in ml_dtypes; null when NumPy has the type itself
 };
 
 // Null when this binding does not know the type.
@@ -37,7 +37,7 @@ struct ValueType {
   int key = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;      // maps
   std::vector<int64_t> dims;                              // tensors: -1 where the model leaves the size open
   std::vector<std::string> symbols;                       // as many: the name of such a size, or ""
-  std::unique_ptr<ValueType> inner;                       // of a sequence's element, an optional's content, a map's value
+  std::unique_ptr<ValueType> inner;  // of a sequence's element, an optional's content, a map's value
 
   static ValueType read(const Library& library, const OrtTypeInfo* info);
 

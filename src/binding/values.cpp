@@ -12,15 +12,11 @@
 namespace ortpack {
 
 Value::Value(Library& library, Handle<OrtValue> value, nb::object owner)
-    : library_(&library), value_(std::move(value)), owner_(std::move(owner)) {}
+    : library_(&library), owner_(std::move(owner)), value_(std::move(value)) {}
 
-ONNXType Value::kind() const {
-  return has_value() ? kind_of(*library_, get()) : ONNX_TYPE_UNKNOWN;
-}
+ONNXType Value::kind() const { return has_value() ? kind_of(*library_, get()) : ONNX_TYPE_UNKNOWN; }
 
-bool Value::has_value() const {
-  return ortpack::has_value(*library_, get());
-}
+bool Value::has_value() const { return ortpack::has_value(*library_, get()); }
 
 std::string Value::data_type() const {
   if (!has_value()) return "empty optional";
@@ -176,8 +172,9 @@ nb::object from_shape(Library& library, const std::vector<int64_t>& shape, int e
   const OrtApi& api = library.api();
   element_count(shape);
   Handle<OrtValue> value(api);
-  check(api, api.CreateTensorAsOrtValue(library.allocator(), shape.data(), shape.size(),
-                                        static_cast<ONNXTensorElementDataType>(known_element(element).onnx), value.out()));
+  check(api,
+        api.CreateTensorAsOrtValue(library.allocator(), shape.data(), shape.size(),
+                                   static_cast<ONNXTensorElementDataType>(known_element(element).onnx), value.out()));
   return make_value(library, std::move(value), nb::none());
 }
 
@@ -199,7 +196,8 @@ void update(const Value& self, nb::handle array) {
   const TensorInfo info = self.tensor_info("update_inplace");
   const ElementType* type = find_element_type(info.element);
   if (!self.is_on_cpu()) throw Error("NotImplemented", "update_inplace is for values of the CPU");
-  if (type == nullptr || type->bits == 0) throw Error("NotImplemented", "update_inplace can't take " + self.data_type());
+  if (type == nullptr || type->bits == 0)
+    throw Error("NotImplemented", "update_inplace can't take " + self.data_type());
   ValueType wanted;
   wanted.kind = ONNX_TYPE_TENSOR;
   wanted.element = info.element;
@@ -241,7 +239,8 @@ void bind_values(nb::module_& module) {
       .def_static("from_shape", &from_shape, nb::arg("library"), nb::arg("shape"), nb::arg("element_type"))
       .def_static("over_memory", &over_memory, nb::arg("library"), nb::arg("data"), nb::arg("shape"),
                   nb::arg("element_type"), nb::arg("device"), nb::arg("device_id"), nb::arg("owner").none())
-      .def_prop_ro("library", [](const Value& self) { return &self.library(); }, nb::rv_policy::reference)
+      .def_prop_ro(
+          "library", [](const Value& self) { return &self.library(); }, nb::rv_policy::reference)
       .def_prop_ro("kind", [](const Value& self) { return static_cast<int>(self.kind()); })
       .def_prop_ro("has_value", &Value::has_value)
       .def_prop_ro("data_type", &Value::data_type)
@@ -260,8 +259,7 @@ void bind_values(nb::module_& module) {
                      return reinterpret_cast<uintptr_t>(self.data());
                    })
       .def("numpy", &numpy)
-      .def("to_python",
-           [](const Value& self) { return value_to_python(self.library(), self.get(), nb::find(self)); })
+      .def("to_python", [](const Value& self) { return value_to_python(self.library(), self.get(), nb::find(self)); })
       .def("update", &update, nb::arg("array"));
 
   module.def(

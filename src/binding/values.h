@@ -31,8 +31,8 @@ class Value {
   const OrtMemoryInfo* memory() const;
 
   Library* library_;
-  Handle<OrtValue> value_;
   nb::object owner_;
+  Handle<OrtValue> value_;
 };
 
 // The Value in `object`: itself, or in its attribute `_value`. Null when there is none.

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 import ortpack
 from ortpack import errors
@@ -244,6 +244,15 @@ def test_initializers_that_are_no_values(session: Opener) -> None:
     options = ortpack.SessionOptions()
     options.add_initializer("w", np.zeros(3, np.float32))  # type: ignore[arg-type]
     with pytest.raises(errors.InvalidArgument, match="expected an OrtValue, got an array"):
+        session(_weighted(), options)
+    kind = helper.make_optional_type_proto(graphs.tensor_type(shape=("N",)))
+    through = graphs.model(
+        [graphs.node("Identity", ["x"], ["y"])], [graphs.typed("x", kind)], [graphs.typed("y", kind)]
+    )
+    (empty,) = session(through).run_with_ort_values(None, {})
+    options = ortpack.SessionOptions()
+    options.add_initializer("w", empty)
+    with pytest.raises(errors.InvalidArgument, match="empty optional"):
         session(_weighted(), options)
 
 
