@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ortpack_build.errors import ModelError
 from ortpack_build.ops import models, onnx_model, rules, usage
 from ortpack_build.ops.full_runtime import Job
-from ortpack_build.ops.opset import OpSet
+from ortpack_build.ops.opset import ONNX, Operator, OpSet
 from ortpack_build.tags import version_key
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _LAYOUTS = ("", "NchwcTransformer")
 # A fold hides operators that it needs kernels for. Without folding they stay; but then what matches a folded constant
 # does not come about either, so that is looked at in a model where nothing but folding was done before.
 _FOLDING = "ConstantFolding"
+_CONSTANT = Operator(ONNX, "Constant")
 _QUANTIZED = {"DequantizeLinear", "QuantizeLinear"}
 
 
@@ -88,14 +89,21 @@ def closed(
         types=_types([*model.uses, *seen]),
         since=lambda operator: onnx_model.since(operator, model.opsets),
     )
-    return without_custom(rules.close(usage.opset(seen), situation, rules.shipped()), goal)
+    return of_runtime(rules.close(usage.opset(seen), situation, rules.shipped()), goal)
 
 
-def without_custom(ops: OpSet, goal: Goal) -> OpSet:
-    """`ops` without the operators that libraries of the user's bring."""
-    needs = {need for need in ops.needs if goal.vocabulary.builtin(need.domain)}
+def of_runtime(ops: OpSet, goal: Goal) -> OpSet:
+    """What of `ops` a runtime needs kernels for.
+
+    Not what libraries of the user's bring, and no constants: those are initializers as soon as a model is loaded, but
+    upstream's tools list them.
+    """
+    if ops.everything:
+        return ops
+    needs = {need for need in ops.needs if goal.vocabulary.builtin(need.domain) and need.operator != _CONSTANT}
     kept = {need.operator for need in needs}
-    return OpSet.of(needs, {operator: types for operator, types in ops.types if operator in kept})
+    types = {operator: found for operator, found in ops.types if operator in kept}
+    return OpSet.of(needs, types, allowed=ops.allowed)
 
 
 def _jobs(full: FullRuntime, scratch: Path, hidings: Iterable[str], *, quantized: bool) -> Iterable[Job]:

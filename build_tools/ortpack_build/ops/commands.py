@@ -62,7 +62,7 @@ def needed(request: Request, full: Callable[[], FullRuntime], report: Reporter) 
     """
     _check_files(request.custom_ops)
     goal = request.goal
-    sets = [closure.without_custom(config.read(path, goal.vocabulary), goal) for path in request.configs]
+    sets = [closure.of_runtime(config.read(path, goal.vocabulary), goal) for path in request.configs]
     for path in request.models:
         with report.step(f"Operators of {path.name}") as step:
             found = _of_model(path, request.flavour, full, goal, report)
@@ -127,7 +127,7 @@ def _of_model(
             model = models.read(converted)
         else:
             closure.check(model, goal)
-        return closure.without_custom(model.ops, goal)
+        return closure.of_runtime(model.ops, goal)
 
 
 def _check_files(paths: Sequence[Path]) -> None:

@@ -106,6 +106,7 @@ class FullRuntime:
     def _judge(self, model: Path, done: subprocess.CompletedProcess[str]) -> None:
         last = next((line for line in reversed(done.stdout.splitlines()) if line.startswith("RESULT ")), None)
         answer: dict[str, Any] = json.loads(last.removeprefix("RESULT ")) if last else {}
+        answer = {key: " ".join(value.split()) if isinstance(value, str) else value for key, value in answer.items()}
         if done.returncode == 0 and answer.get("done"):
             return
         if message := answer.get("setup"):
