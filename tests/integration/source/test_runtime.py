@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from ortpack_build import source
@@ -27,10 +28,10 @@ _REQUEST = source.Request(target="linux-x86_64", host="linux-x86_64", flavour="o
 
 
 @pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> source.Context:
-    root = os.environ.get("ORTPACK_BUILD_CACHE")
-    cache = Cache(root=Path(root).absolute() if root else tmp_path_factory.mktemp("cache"))
-    return source.Context(cache=cache, report=Reporter(), environ=dict(os.environ))
+def context() -> source.Context:
+    """The user's own cache: a kit that is there is used, and one that is made is kept."""
+    root = os.environ.get("ORTPACK_BUILD_CACHE") or platformdirs.user_cache_path("ortpack-build", appauthor=False)
+    return source.Context(cache=Cache(root=Path(root).absolute()), report=Reporter(), environ=dict(os.environ))
 
 
 @pytest.fixture(scope="module")
