@@ -55,6 +55,16 @@ def safe_path(name: str) -> PurePosixPath:
     return PurePosixPath(*parts)
 
 
+def member_names(archive: Path) -> list[str]:
+    """The names in a zip file.
+
+    Raises:
+        ArchiveError: it is damaged.
+    """
+    with _reading(archive), zipfile.ZipFile(archive) as source:
+        return source.namelist()
+
+
 def extract_members(archive: Path, members: Mapping[str, str], into: Path, *, limits: Limits | None = None) -> None:
     """Take the named members of a zip file (a wheel) out.
 

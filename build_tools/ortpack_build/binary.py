@@ -41,7 +41,8 @@ class BinaryFacts:
     arch: str  # as wheel tags spell it
     needed: tuple[str, ...]
     exports: frozenset[str]
-    symbol_versions: frozenset[str] = frozenset()  # ELF, e.g. GLIBC_2.28
+    symbol_versions: frozenset[str] = frozenset()  # ELF, e.g. GLIBC_2.28, of all needed libraries
+    versions_of: Mapping[str, frozenset[str]] = field(default_factory=dict)  # the same by needed library
     minimum_os: str | None = None  # Mach-O
     rpaths: tuple[str, ...] = ()
     hardening: Mapping[str, bool] = field(default_factory=dict)
@@ -98,16 +99,17 @@ def _elf(binary: lief.ELF.Binary) -> BinaryFacts:
     stack = next((segment for segment in binary.segments if segment.type == segments.TYPE.GNU_STACK), None)
     relro = any(segment.type == segments.TYPE.GNU_RELRO for segment in binary.segments)
     imported = {symbol.name for symbol in binary.imported_symbols}
+    versions = {
+        str(requirement.name): frozenset(str(version.name) for version in requirement.get_auxiliary_symbols())
+        for requirement in binary.symbols_version_requirement
+    }
     return BinaryFacts(
         os="linux",
         arch=_ELF_ARCH[binary.header.machine_type],
         needed=tuple(str(name) for name in binary.libraries),
         exports=frozenset(str(symbol.name) for symbol in binary.exported_symbols),
-        symbol_versions=frozenset(
-            str(version.name)
-            for requirement in binary.symbols_version_requirement
-            for version in requirement.get_auxiliary_symbols()
-        ),
+        symbol_versions=frozenset().union(*versions.values()),
+        versions_of=versions,
         rpaths=tuple(rpaths),
         hardening={
             "RELRO": relro,

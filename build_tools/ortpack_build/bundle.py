@@ -1,19 +1,29 @@
-"""A bundle: a folder that is ready to run, made of loose native libraries, with `runtime.json`."""
+"""A bundle: a folder that is ready to run, made of loose native libraries, with `runtime.json`.
+
+An extension has its libraries beside those of the runtime that it extends, where ONNX Runtime looks for them; a
+plugin has none, they are in its vendor's wheel.
+"""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ortpack_build.binary import inspect, whence
+from msgspec import UNSET
+
+from ortpack_build.binary import inspect
 from ortpack_build.errors import BinaryError
 from ortpack_build.hashing import sha256_of
-from ortpack_build.runtime_json import FOLDER, NAME, File, Requirement, RuntimeJson, dump
+from ortpack_build.requirements import requirements
+from ortpack_build.runtime_json import FOLDER, NAME, Extends, File, Plugin, RuntimeJson, dump
+from ortpack_build.spec import Prebuilt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from msgspec import UnsetType
 
     from ortpack_build.spec import Spec
 
@@ -25,6 +35,7 @@ class Parts:
     libraries: Mapping[str, Path]  # file name in the runtime → file
     licenses: Mapping[str, Path]  # file name → file
     provenance: Mapping[str, Any]  # for runtime.json: "origin", and what is known of it
+    beside: tuple[str, ...] = ()  # every member of the official wheel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +46,7 @@ class Bundle:
     folder: Path
     runtime: RuntimeJson
     licenses: Mapping[str, Path]
+    elsewhere: Mapping[str, Path] = field(default_factory=dict)  # of an extension: path in the wheel → file
 
 
 def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
@@ -46,54 +58,73 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
     """
     folder = root / FOLDER / spec.variant
     folder.mkdir(parents=True)
-    for name, file in parts.libraries.items():
-        shutil.copyfile(file, folder / name)
     # Nothing to import, but tools that check wheels take a folder without a module for a mistake.
     (folder / "__init__.py").write_bytes(
         f'"""{spec.summary}: native files that the ortpack loader opens."""\n'.encode()
     )
-    names = sorted(file.name for file in folder.iterdir())
+    home = folder if spec.extends is None else root / FOLDER / spec.extends.runtime
+    home.mkdir(exist_ok=True)
+    carried = {} if spec.plugin is not None else parts.libraries
+    for name, file in carried.items():
+        shutil.copyfile(file, home / name)
+    if spec.plugin is not None:
+        _check_exports(spec, parts)
     runtime = RuntimeJson(
+        kind=UNSET if spec.kind == "runtime" else spec.kind,
         name=spec.variant,
         variant=spec.variant,
         target=spec.target,
-        ort_version=spec.ort_version,
+        version=spec.version if spec.plugin else UNSET,
+        ort_version=spec.ort_version or UNSET,
         api_version=spec.api_version,
         linkage=spec.linkage,
-        library=spec.library,
-        files={name: File(sha256=sha256_of(folder / name), size=(folder / name).stat().st_size) for name in names},
+        library=spec.library if spec.kind == "runtime" else UNSET,
+        files={file.name: _file(file) for file in sorted(folder.iterdir())},
         providers=spec.providers,
         devices={device.name: device.providers for device in spec.devices},
         priority=spec.priority,
         model_formats=spec.model_formats,
         reduced=spec.reduced,
         platform=spec.platform,
-        requires=requirements(spec, [folder / name for name in sorted(parts.libraries)]),
+        requires=requirements(spec, [parts.libraries[name] for name in sorted(parts.libraries)], parts.beside),
+        needs=spec.needs or UNSET,
+        requires_dist=tuple(package.requirement for package in spec.packages) or UNSET,
+        extra=spec.variant.replace("_", "-"),
+        extends=_extends(spec, carried),
+        plugin=_plugin(spec),
         provenance={"origin": parts.provenance["origin"], "spec": spec.digest, **parts.provenance},
     )
     (folder / NAME).write_bytes(dump(runtime))
-    return Bundle(spec=spec, folder=folder, runtime=runtime, licenses=parts.licenses)
+    elsewhere = {f"{FOLDER}/{spec.extends.runtime}/{name}": home / name for name in carried} if spec.extends else {}
+    return Bundle(spec=spec, folder=folder, runtime=runtime, licenses=parts.licenses, elsewhere=elsewhere)
 
 
-def requirements(spec: Spec, libraries: Iterable[Path]) -> tuple[Requirement, ...]:
-    """The dynamic libraries that these need from outside, each with where it comes from.
+def _file(file: Path) -> File:
+    return File(sha256=sha256_of(file), size=file.stat().st_size)
 
-    Raises:
-        BinaryError: a library is for another platform, or needs one that nothing provides.
-    """
-    files = list(libraries)
-    found = {}
-    for file in files:
-        facts = inspect(file, spec.platform.arch)
-        if (facts.os, facts.arch) != (spec.platform.os, spec.platform.arch):
-            raise BinaryError(f"{file.name} is for {facts.os} {facts.arch}, not for {spec.target}.")
-        for name in facts.needed:
-            origin = whence(name, spec.system.libraries, [other.name for other in files], facts.os)
-            if origin is None:
-                raise BinaryError(
-                    f"{file.name} needs {name}, which nothing provides on {spec.target}.",
-                    hint="If the system is sure to have it, add it to policies.toml.",
-                )
-            if origin != "bundle":
-                found[name] = Requirement(library=name, origin=origin)
-    return tuple(found[name] for name in sorted(found))
+
+def _extends(spec: Spec, carried: Mapping[str, Path]) -> Extends | UnsetType:
+    if spec.extends is None:
+        return UNSET
+    files = {name: _file(file) for name, file in sorted(carried.items())}
+    return Extends(runtime=spec.extends.runtime, ort_versions=f"=={spec.version}", files=files)
+
+
+def _plugin(spec: Spec) -> Plugin | UnsetType:
+    if spec.plugin is None or not isinstance(spec.source, Prebuilt):
+        return UNSET
+    return Plugin(
+        registration=spec.plugin.registration,
+        ort_versions=spec.plugin.ort_versions,
+        distribution=spec.source.distribution,
+        version=spec.version,
+        path=spec.plugin.path,
+    )
+
+
+def _check_exports(spec: Spec, parts: Parts) -> None:
+    """That the vendor's library can be registered: `verify` will not have it at hand."""
+    for file in spec.files:
+        missing = set(file.exports) - inspect(parts.libraries[file.name], spec.platform.arch).exports
+        if missing:
+            raise BinaryError(f"{file.name} does not export {', '.join(sorted(missing))}, so it is no plugin.")

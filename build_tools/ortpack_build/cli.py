@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING
 import msgspec
 from platformdirs import user_cache_path
 
-from ortpack_build import __version__, cli_ops, cli_source, host, manifest, spec, trial
+from ortpack_build import __version__, cli_ops, cli_set, cli_source, host, manifest, spec, trial
 from ortpack_build.cache import Cache
 from ortpack_build.errors import BuildError, UsageError, VerificationError, storage_error
-from ortpack_build.pipeline import Settings, build, build_from_source
+from ortpack_build.pipeline import Settings, build, build_from_source, epoch
 from ortpack_build.report import Reporter
 from ortpack_build.verify import Row, Subject, Verdict, holds, verify
-from ortpack_build.zip_file import EARLIEST, LATEST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ortpack_build.manifest import Catalog
 
@@ -87,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     wheel.add_argument("--build-number", metavar="N", help="build number of the wheel, when a release is packed again")
     _add_cache_option(wheel)
 
+    cli_set.add_commands(command, _add_cache_option)
     cli_source.add_commands(command, _add_cache_option)
     cli_ops.add_commands(command, _add_cache_option)
 
@@ -135,7 +135,9 @@ def _targets(options: argparse.Namespace, catalog: Catalog) -> list[str]:
     asked: list[str] = options.target or []
     if "all" in asked:
         variant = catalog.variants.get(options.variant)
-        made = [name for name in catalog.targets if variant and _has(spec.releases(variant, name), options.ort)]
+        made = [
+            name for name in catalog.targets if variant and _has(spec.releases(catalog, variant, name), options.ort)
+        ]
         return made or list(catalog.targets)
     if asked:
         return list(dict.fromkeys(asked))
@@ -159,7 +161,7 @@ def _list(options: argparse.Namespace, report: Reporter) -> int:
     rows = []
     for variant in catalog.variants.values():
         for target in catalog.targets.values():
-            for release in spec.releases(variant, target.name):
+            for release in spec.releases(catalog, variant, target.name):
                 resolved = spec.resolve(catalog, variant.name, target.name, release)
                 why_not = machine.why_not(target, resolved.platform, catalog.targets)
                 rows.append(
@@ -201,7 +203,7 @@ def _wheel(options: argparse.Namespace, report: Reporter) -> int:
         out=options.out,
         cache=Cache(root=options.cache, on_wait=lambda name: report.note(f"Waiting for another build of {name}")),
         report=report,
-        epoch=_epoch(os.environ),
+        epoch=epoch(os.environ),
         build_number=options.build_number,
     )
     targets = _targets(options, catalog)
@@ -272,23 +274,8 @@ def _schema(options: argparse.Namespace, report: Reporter) -> int:
     if not options.write:
         print(text, end="")
         return 0
-    path = (options.variants or manifest.shipped_folder()) / "schema.json"
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise storage_error("The schema", path, error) from error
-    report.note(f"Wrote {path}")
+    cli_set.write((options.variants or manifest.shipped_folder()) / "schema.json", text, report)
     return 0
-
-
-def _epoch(environ: Mapping[str, str]) -> int:
-    """SOURCE_DATE_EPOCH, or a fixed time: a wheel does not depend on when it was made."""
-    text = environ.get("SOURCE_DATE_EPOCH", "")
-    if not text:
-        return EARLIEST
-    if not text.isascii() or not text.isdigit() or int(text) > LATEST:
-        raise UsageError(f"SOURCE_DATE_EPOCH={text!r} is no time.", hint="It is seconds since 1970, before 2108.")
-    return int(text)
 
 
 def _print_json(value: object) -> None:

@@ -10,18 +10,17 @@ from __future__ import annotations
 import json
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct, inspect
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from ortpack_build.errors import ManifestError, nearest
-from ortpack_build.tags import parse_tag
+from ortpack_build.manifest_checks import check_packages, check_targets, check_variant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
 Os = Literal["linux", "macos", "windows"]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")]
@@ -42,6 +41,7 @@ class Target(_Model, frozen=True, kw_only=True):
     arch: str
     policy: Annotated[str, Meta(description="The line of policies.toml that says what the system gives")]
     runs_on: Annotated[tuple[str, ...], Meta(description="Hosts (target names) that can run its binaries")]
+    marker: Annotated[str, Meta(description="Environment marker (PEP 508) of machines that want its wheels")]
     libc: Literal["glibc", "musl"] | None = None
 
 
@@ -79,6 +79,50 @@ class ProvidersFile(_Model, frozen=True, kw_only=True):
     providers: Annotated[tuple[str, ...], Meta(description="Every execution provider that a variant may name")]
 
 
+class Package(_Model, frozen=True, kw_only=True):
+    """A distribution of a vendor with libraries that a runtime needs at run time, installed by pip."""
+
+    name: Annotated[str, Meta(description="The distribution")]
+    versions: Annotated[str, Meta(description="Version specifiers (PEP 440) that fit")]
+    libraries: Annotated[
+        dict[Os, tuple[str, ...]],
+        Meta(description="By operating system: paths below site-packages, in the order of loading"),
+    ]
+
+    @property
+    def requirement(self) -> str:
+        """As a requirement (PEP 508) without a marker."""
+        return f"{self.name}{self.versions}"
+
+
+class PackagesFile(_Model, frozen=True, kw_only=True):
+    """packages.toml"""
+
+    schema: Literal[1]
+    packages: tuple[Package, ...]
+
+
+class Need(_Model, frozen=True, kw_only=True):
+    """A fact of the machine that a runtime can't do without."""
+
+    fact: Literal[
+        "nvidia-gpu",
+        "nvidia-driver",
+        "cuda-driver",
+        "cuda-compute",
+        "amd-gpu",
+        "intel-device",
+        "qualcomm-npu",
+        "directx",
+        "windows-build",
+        "vulkan",
+        "rocm",
+    ]
+    mend: Annotated[str, Meta(description="What to do about it, for people")]
+    os: Annotated[tuple[Os, ...], Meta(description="Where it counts; everywhere if empty")] = ()
+    at_least: Annotated[Version | None, Meta(description="Oldest version; None: that it is there")] = None
+
+
 class NativeFile(_Model, frozen=True, kw_only=True):
     """A native library to take out of an official wheel."""
 
@@ -86,28 +130,67 @@ class NativeFile(_Model, frozen=True, kw_only=True):
     member: Annotated[str, Meta(description="Path in the wheel; {ort} is the release")]
     exports: Annotated[tuple[str, ...], Meta(description="Symbols that it must export")]
     may_export: Annotated[tuple[str, ...], Meta(description="Symbols that it may export as well")] = ()
+    rpaths: Annotated[tuple[str, ...], Meta(description="Folders it may search besides its own")] = ()
     role: Annotated[Literal["library", "support"], Meta(description="`library` is the one that the loader opens")] = (
         "support"
     )
 
 
 class PinnedWheel(_Model, frozen=True, kw_only=True):
-    """An official wheel, and the platform tag of the wheel that we make of it."""
+    """An official wheel, and the platform tag of the wheel that we make of it.
 
-    ort: Release
+    Attributes:
+        ort: of a runtime.
+        version: of a plugin, which has versions of its own.
+    """
+
+    ort: Release | None = None
+    version: str | None = None
     target: str
     tag: str
     file: Annotated[str, Meta(pattern=r"^[^/\\]+\.whl$")]
     sha256: Sha256
+
+    @property
+    def release(self) -> str:
+        """The official distribution's version, and that of the wheel that we make."""
+        return self.ort or self.version or ""
+
+
+class OfficialSize(_Model, frozen=True, kw_only=True):
+    """All files that an official release takes on its index, to compare with."""
+
+    version: str
+    wheels: Annotated[int, Meta(ge=1)]
+    bytes: Annotated[int, Meta(ge=1)]
 
 
 class PrebuiltOrigin(_Model, frozen=True, kw_only=True):
     """Official binaries."""
 
     distribution: str
-    licenses: Annotated[tuple[str, ...], Meta(min_length=1, description="Licence texts, paths in the wheel")]
+    licenses: Annotated[tuple[str, ...], Meta(description="Licence texts of what is taken out, paths in the wheel")]
     files: tuple[NativeFile, ...]
     wheels: tuple[PinnedWheel, ...]
+    official: Annotated[tuple[OfficialSize, ...], Meta(description="Sizes of the official releases")] = ()
+
+
+class Extends(_Model, frozen=True, kw_only=True):
+    """Providers for another variant's runtime, from the same official wheels."""
+
+    variant: str
+    targets: Annotated[tuple[str, ...], Meta(min_length=1)]
+    files: Annotated[tuple[NativeFile, ...], Meta(description="Laid beside the other's; none: it has them")] = ()
+
+
+class Plugin(_Model, frozen=True, kw_only=True):
+    """A provider library to register with a runtime: it stays in its vendor's wheel, which ours depends on."""
+
+    registration: Annotated[str, Meta(description="Name to register it under")]
+    ort_versions: Annotated[
+        str,
+        Meta(pattern=r"^(>=|<|==)\d+(\.\d+)+(,(>=|<|==)\d+(\.\d+)+)*$", description="Runtimes that it works with"),
+    ]
 
 
 class SourceOrigin(_Model, frozen=True, kw_only=True):
@@ -117,10 +200,18 @@ class SourceOrigin(_Model, frozen=True, kw_only=True):
     may_export: Annotated[tuple[str, ...], Meta(description="Symbols that it may export as well")] = ()
 
 
+class Compile(_Model, frozen=True, kw_only=True):
+    """How ONNX Runtime's own build makes it, for machines that have what it takes."""
+
+    cmake: Annotated[tuple[str, ...], Meta(description="CMake options, e.g. onnxruntime_USE_CUDA=ON")]
+    wants: Annotated[str, Meta(description="What has to be on the machine, for people")] = ""
+
+
 class Variant(_Model, frozen=True, kw_only=True):
-    """<variant>.toml: one kind of runtime."""
+    """<variant>.toml: one kind of runtime, an extension of one, or a plugin for any."""
 
     schema: Literal[1]
+    kind: Literal["runtime", "extension", "plugin"] = "runtime"
     name: Name
     summary: str
     license: Annotated[str, Meta(description="SPDX expression")]
@@ -132,8 +223,14 @@ class Variant(_Model, frozen=True, kw_only=True):
     priority: Annotated[int, Meta(description="Automatic mode takes the highest that works")]
     model_formats: tuple[Literal["onnx", "ort"], ...]
     reduced: Annotated[bool, Meta(description="Holds some operators only; never taken automatically")] = False
+    needs: Annotated[tuple[Need, ...], Meta(description="In the order of checking")] = ()
+    packages: Annotated[tuple[str, ...], Meta(description="Of packages.toml, in the order of loading")] = ()
+    requires_python: Annotated[Version, Meta(description="Oldest Python of its packages")] = "3.10"
     prebuilt: PrebuiltOrigin | None = None
     source: SourceOrigin | None = None
+    extends: Extends | None = None
+    plugin: Plugin | None = None
+    compile: Compile | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,10 +240,24 @@ class Catalog:
     variants: Mapping[str, Variant]
     targets: Mapping[str, Target]
     policies: Mapping[str, Policy]
+    packages: Mapping[str, Package]
+
+    def origin(self, variant: Variant) -> PrebuiltOrigin | None:
+        """The official binaries of a variant; those of an extension are wheels of the variant that it extends."""
+        if variant.extends is None:
+            return variant.prebuilt
+        base = self.variants[variant.extends.variant].prebuilt
+        assert base is not None  # noqa: S101 - checked when the manifests were read
+        return msgspec.structs.replace(
+            base,
+            files=variant.extends.files,
+            wheels=tuple(wheel for wheel in base.wheels if wheel.target in variant.extends.targets),
+            official=(),
+        )
 
 
 _T = TypeVar("_T", bound=Struct)
-_SHARED = ("targets.toml", "policies.toml", "providers.toml")
+_SHARED = ("targets.toml", "policies.toml", "providers.toml", "packages.toml")
 
 
 def shipped_folder() -> Path:
@@ -169,15 +280,20 @@ def load(folder: Path | None = None) -> Catalog:
         files |= {path.name: path for path in sorted(folder.glob("*.toml"))}
     targets = _unique(files["targets.toml"], "targets", read(files["targets.toml"], TargetsFile).targets)
     policies = _unique(files["policies.toml"], "policies", read(files["policies.toml"], PoliciesFile).policies)
+    packages = _unique(files["packages.toml"], "packages", read(files["packages.toml"], PackagesFile).packages)
     providers = read(files["providers.toml"], ProvidersFile).providers
-    _check_targets(files["targets.toml"], targets, policies)
-    variants = {}
-    for path in files.values():
-        if path.name not in _SHARED:
-            variant = read(path, Variant)
-            _check_variant(path, variant, targets, providers)
-            variants[variant.name] = variant
-    return Catalog(variants=variants, targets=targets, policies=policies)
+    check_targets(files["targets.toml"], targets, policies)
+    check_packages(files["packages.toml"], packages)
+    variants = {path: read(path, Variant) for path in files.values() if path.name not in _SHARED}
+    catalog = Catalog(
+        variants={variant.name: variant for variant in variants.values()},
+        targets=targets,
+        policies=policies,
+        packages=packages,
+    )
+    for path, variant in variants.items():
+        check_variant(path, variant, catalog, providers)
+    return catalog
 
 
 def read(path: Path, model: type[_T]) -> _T:
@@ -206,7 +322,7 @@ def read(path: Path, model: type[_T]) -> _T:
 
 def schema() -> str:
     """The JSON schema of all manifests, for editors: the text of `variants/schema.json`."""
-    models = (Variant, TargetsFile, PoliciesFile, ProvidersFile)
+    models = (Variant, TargetsFile, PoliciesFile, ProvidersFile, PackagesFile)
     references, components = msgspec.json.schema_components(models, ref_template="#/$defs/{name}")
     whole = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -252,7 +368,7 @@ def _join(where: str, key: str) -> str:
     return f"{where}.{key}" if where else key
 
 
-_N = TypeVar("_N", Target, Policy)
+_N = TypeVar("_N", Target, Policy, Package)
 
 
 def _unique(path: Path, key: str, lines: Iterable[_N]) -> dict[str, _N]:
@@ -262,56 +378,3 @@ def _unique(path: Path, key: str, lines: Iterable[_N]) -> dict[str, _N]:
             raise ManifestError(f"{path}: {key}[{index}].name: {line.name} is there twice.")
         found[line.name] = line
     return found
-
-
-def _check_targets(path: Path, targets: Mapping[str, Target], policies: Mapping[str, Policy]) -> None:
-    for index, target in enumerate(targets.values()):
-        if target.policy not in policies:
-            where = f"{path}: targets[{index}].policy"
-            raise ManifestError(f"{where}: {target.policy!r} is unknown. {nearest(target.policy, policies)}")
-
-
-def _check_variant(path: Path, variant: Variant, targets: Mapping[str, Target], providers: Iterable[str]) -> None:
-    def fail(where: str, problem: str) -> None:
-        raise ManifestError(f"{path}: {where}: {problem}")
-
-    if variant.name != path.stem:
-        fail("name", f"{variant.name!r} must be the file's name, {path.stem!r}.")
-    for index, provider in enumerate(variant.providers):
-        if provider not in providers:
-            fail(f"providers[{index}]", f"{provider!r} is unknown. {nearest(provider, providers)}")
-    for device, names in variant.devices.items():
-        for name in names:
-            if name not in variant.providers:
-                fail(f"devices.{device}", f"{name!r} is not among providers. {nearest(name, variant.providers)}")
-    if variant.prebuilt is not None:
-        _check_prebuilt(variant.prebuilt, targets, fail)
-
-
-def _check_prebuilt(origin: PrebuiltOrigin, targets: Mapping[str, Target], fail: Callable[[str, str], None]) -> None:
-    seen: set[tuple[str, str]] = set()
-    for index, wheel in enumerate(origin.wheels):
-        where = f"prebuilt.wheels[{index}]"
-        target = targets.get(wheel.target)
-        if target is None:
-            fail(f"{where}.target", f"{wheel.target!r} is unknown. {nearest(wheel.target, targets)}")
-            continue
-        if (wheel.ort, wheel.target) in seen:
-            fail(f"{where}.target", f"{wheel.target} is there twice for {wheel.ort}.")
-        seen.add((wheel.ort, wheel.target))
-        try:
-            name, version, _, _ = parse_wheel_filename(wheel.file)
-        except InvalidWheelFilename as error:
-            fail(f"{where}.file", f"{error}.")
-            continue
-        if str(version) != wheel.ort or name != origin.distribution:
-            fail(f"{where}.file", f"{wheel.file} is not {origin.distribution} {wheel.ort}.")
-        tag = parse_tag(wheel.tag)
-        if tag is None or (tag.os, tag.libc, tag.arch) != (target.os, target.libc, target.arch):
-            fail(f"{where}.tag", f"{wheel.tag!r} is no tag for {target.name}.")
-        libraries = [file for file in origin.files if file.os == target.os and file.role == "library"]
-        if len(libraries) != 1:
-            fail("prebuilt.files", f'{len(libraries)} files have role = "library" for {target.os}; one is expected.')
-    for index, file in enumerate(origin.files):
-        if "{" in file.member.replace("{ort}", "") or not PurePosixPath(file.member).name:
-            fail(f"prebuilt.files[{index}].member", f"{file.member!r}: only {{ort}} may stand in braces.")

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 from ortpack_build import bundle, prebuilt, wheel
 from ortpack_build.deflate import deflate_cached
-from ortpack_build.errors import storage_error
+from ortpack_build.errors import UsageError, storage_error
 from ortpack_build.fetch import fetch
 from ortpack_build.source import link
 from ortpack_build.spec import Compiled, compiled, source_origin
+from ortpack_build.zip_file import EARLIEST, LATEST
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ortpack_build import source
     from ortpack_build.cache import Cache
     from ortpack_build.manifest import Catalog
@@ -57,7 +60,7 @@ def build(spec: Spec, settings: Settings, *, linked: source.Linked | None = None
                 parts = linked.parts()
             else:
                 parts = prebuilt.obtain(spec.source, lambda pin: fetch(pin, settings.cache, report), parts_folder)
-            with report.step(f"Assembling {spec.variant} {spec.ort_version} for {spec.target}"):
+            with report.step(f"Assembling {spec.variant} {spec.version} for {spec.target}"):
                 made = bundle.assemble(spec, parts, bundle_folder)
         except OSError as error:
             raise storage_error("A temporary file", work, error) from error
@@ -95,3 +98,17 @@ def build_from_source(
             formats=linked.kit.about.model_formats,
         )
         return build(spec, settings, linked=linked)
+
+
+def epoch(environ: Mapping[str, str]) -> int:
+    """SOURCE_DATE_EPOCH, or a fixed time: a wheel does not depend on when it was made.
+
+    Raises:
+        UsageError: it is no time.
+    """
+    text = environ.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return EARLIEST
+    if not text.isascii() or not text.isdigit() or int(text) > LATEST:
+        raise UsageError(f"SOURCE_DATE_EPOCH={text!r} is no time.", hint="It is seconds since 1970, before 2108.")
+    return int(text)

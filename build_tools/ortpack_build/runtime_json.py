@@ -6,9 +6,9 @@ import json
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
-from ortpack_build.spec import Platform
+from ortpack_build.spec import Need, Platform
 
 NAME = "runtime.json"
 FOLDER = "ortpack_runtimes"
@@ -26,23 +26,53 @@ class File(_Value, frozen=True, kw_only=True):
 
 
 class Requirement(_Value, frozen=True, kw_only=True):
-    """A dynamic library that the runtime needs, and where it comes from (`from`)."""
+    """A dynamic library that the runtime needs, and where it comes from (`from`).
+
+    Attributes:
+        distribution, path: of a library that pip installs: in which distribution, and where below site-packages.
+        by: the files that need it; UNSET: all that the loader opens.
+        optional: opened by name at run time, not linked.
+    """
 
     library: str
     origin: str = msgspec.field(name="from")
+    distribution: str | UnsetType = UNSET
+    path: str | UnsetType = UNSET
+    by: tuple[str, ...] | UnsetType = UNSET
+    optional: bool | UnsetType = UNSET
+
+
+class Extends(_Value, frozen=True, kw_only=True):
+    """Of an extension: the runtime it adds to, and the files that it lays into that one's folder."""
+
+    runtime: str
+    ort_versions: str
+    files: dict[str, File]
+
+
+class Plugin(_Value, frozen=True, kw_only=True):
+    """Of a plugin: the library in its vendor's distribution, and the runtimes that it fits."""
+
+    registration: str
+    ort_versions: str
+    distribution: str
+    version: str
+    path: str
 
 
 class RuntimeJson(_Value, frozen=True, kw_only=True):
     """The file's content."""
 
     schema: Literal[1] = 1
+    kind: Literal["extension", "plugin"] | UnsetType = UNSET  # UNSET: a runtime
     name: str
     variant: str
     target: str
-    ort_version: str
+    version: str | UnsetType = UNSET  # of a plugin
+    ort_version: str | UnsetType = UNSET  # UNSET for a plugin
     api_version: int
     linkage: Literal["shared", "static"]
-    library: str
+    library: str | UnsetType = UNSET  # UNSET for extensions and plugins
     files: dict[str, File]
     providers: tuple[str, ...]
     devices: dict[str, tuple[str, ...]]
@@ -51,6 +81,11 @@ class RuntimeJson(_Value, frozen=True, kw_only=True):
     reduced: bool
     platform: Platform
     requires: tuple[Requirement, ...]
+    needs: tuple[Need, ...] | UnsetType = UNSET
+    requires_dist: tuple[str, ...] | UnsetType = UNSET
+    extra: str | UnsetType = UNSET
+    extends: Extends | UnsetType = UNSET
+    plugin: Plugin | UnsetType = UNSET
     provenance: dict[str, Any]
 
 

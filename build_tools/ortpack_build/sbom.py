@@ -11,10 +11,12 @@ from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.model.license import LicenseExpression
 from cyclonedx.output.json import JsonV1Dot6
+from msgspec import UnsetType
 from packageurl import PackageURL
 
 if TYPE_CHECKING:
     from ortpack_build.bundle import Bundle
+    from ortpack_build.runtime_json import File, RuntimeJson
 
 
 def sbom(bundle: Bundle, distribution: str) -> bytes:
@@ -26,17 +28,17 @@ def sbom(bundle: Bundle, distribution: str) -> bytes:
     license_ = LicenseExpression(spec.license)
     origin = spec.source.upstream
     purl = (
-        PackageURL("pypi", None, origin.name, spec.ort_version, {"file_name": origin.file})
+        PackageURL("pypi", None, origin.name, spec.version, {"file_name": origin.file})
         if origin.purl_type == "pypi"
-        else PackageURL("github", "microsoft", origin.name, f"v{spec.ort_version}")
+        else PackageURL("github", "microsoft", origin.name, f"v{spec.version}")
     )
     files = [
         Component(name=name, type=ComponentType.FILE, bom_ref=name, hashes=[_sha256(file.sha256)])
-        for name, file in bundle.runtime.files.items()
+        for name, file in _files(bundle.runtime).items()
     ]
     upstream = Component(
         name=origin.name,
-        version=spec.ort_version,
+        version=spec.version,
         type=ComponentType.LIBRARY,
         bom_ref="upstream",
         purl=purl,
@@ -45,10 +47,10 @@ def sbom(bundle: Bundle, distribution: str) -> bytes:
     )
     root = Component(
         name=distribution,
-        version=spec.ort_version,
+        version=spec.version,
         type=ComponentType.LIBRARY,
         bom_ref="root",
-        purl=PackageURL("pypi", None, distribution, spec.ort_version),
+        purl=PackageURL("pypi", None, distribution, spec.version),
         licenses=[license_],
         properties=[
             Property(name="ortpack:spec", value=bundle.runtime.provenance["spec"]),
@@ -61,6 +63,10 @@ def sbom(bundle: Bundle, distribution: str) -> bytes:
     data = json.loads(JsonV1Dot6(bom).output_as_string())
     del data["metadata"]["timestamp"]
     return json.dumps(data, indent=2, sort_keys=True).encode() + b"\n"
+
+
+def _files(runtime: RuntimeJson) -> dict[str, File]:
+    return runtime.files if isinstance(runtime.extends, UnsetType) else {**runtime.files, **runtime.extends.files}
 
 
 def _sha256(digest: str) -> HashType:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import UnsetType
+
 from ortpack_build import kit as kit_stage
 from ortpack_build import sources as sources_stage
 from ortpack_build.binary import inspect
@@ -235,6 +237,9 @@ def respecify(runtime: RuntimeJson, catalog: Catalog, tag: str) -> Spec:
         KitError: what it says of its kit makes no sense.
         UsageError: the manifests don't know variant or target.
     """
+    ort = runtime.ort_version
+    if isinstance(ort, UnsetType):
+        raise KitError("runtime.json says nothing of ONNX Runtime's release.")
     try:
         kit_ = runtime.provenance["kit"]
         origin = Compiled(kit=kit_["key"], flavour=kit_["flavour"], toolchain=dict(kit_["toolchain"]))
@@ -244,9 +249,9 @@ def respecify(runtime: RuntimeJson, catalog: Catalog, tag: str) -> Spec:
         catalog,
         runtime.variant,
         runtime.target,
-        ort=runtime.ort_version,
+        ort=ort,
         source=origin,
-        library=model.load().target(runtime.target).library.format(ort=runtime.ort_version),
+        library=model.load().target(runtime.target).library.format(ort=ort),
         tag=tag,
         formats=runtime.model_formats,
     )

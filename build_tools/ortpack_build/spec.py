@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import Struct
+from packaging.version import Version as PythonVersion
 
 from ortpack_build.errors import UsageError, nearest
 from ortpack_build.tags import parse_tag, version_key
@@ -50,6 +51,7 @@ class LibraryFile(_Value, frozen=True, kw_only=True):
     role: Literal["library", "support"]
     exports: tuple[str, ...]
     may_export: tuple[str, ...]
+    rpaths: tuple[str, ...] = ()
 
 
 class Device(_Value, frozen=True, kw_only=True):
@@ -57,6 +59,37 @@ class Device(_Value, frozen=True, kw_only=True):
 
     name: str
     providers: tuple[str, ...]
+
+
+class Need(_Value, frozen=True, kw_only=True, omit_defaults=True):
+    """A fact of the machine that the runtime can't do without."""
+
+    fact: str
+    at_least: str | None = None  # None: that it is there
+    mend: str  # what to do about it
+
+
+class Package(_Value, frozen=True, kw_only=True):
+    """A vendor's distribution with libraries that are needed at run time."""
+
+    name: str
+    requirement: str  # PEP 508
+    libraries: tuple[str, ...]  # paths below site-packages
+
+
+class Extends(_Value, frozen=True, kw_only=True):
+    """The runtime whose providers this one adds to."""
+
+    runtime: str
+    files: tuple[str, ...]  # what lies in that runtime's folder already
+
+
+class Plugin(_Value, frozen=True, kw_only=True):
+    """A provider library in its vendor's distribution."""
+
+    registration: str
+    ort_versions: str
+    path: str  # of the library, below site-packages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +142,20 @@ class Compiled(_Value, frozen=True, kw_only=True, tag="source", tag_field="origi
 
 
 class Spec(_Value, frozen=True, kw_only=True):
-    """One runtime: variant × target × ORT release × origin × linkage."""
+    """One runtime: variant × target × ORT release × origin × linkage.
 
+    Attributes:
+        version: of the wheel: the ORT release, and of a plugin its own.
+        ort_version: None for a plugin, which fits many.
+        api_version: of the C API that the library has, and for a plugin the oldest that it works with.
+    """
+
+    kind: Literal["runtime", "extension", "plugin"] = "runtime"
     variant: str
     summary: str
     target: str
-    ort_version: str
+    version: str
+    ort_version: str | None
     api_version: int
     source: Prebuilt | Compiled
     linkage: Literal["shared", "static"]
@@ -128,6 +169,11 @@ class Spec(_Value, frozen=True, kw_only=True):
     reduced: bool
     license: str
     system: System
+    needs: tuple[Need, ...] = ()
+    packages: tuple[Package, ...] = ()
+    requires_python: str = "3.10"
+    extends: Extends | None = None
+    plugin: Plugin | None = None
 
     @property
     def digest(self) -> str:
@@ -136,8 +182,26 @@ class Spec(_Value, frozen=True, kw_only=True):
 
     @property
     def library(self) -> str:
-        """File name of the library that the loader opens."""
+        """File name of the library that the loader opens or registers; an extension has none.
+
+        Raises:
+            StopIteration: it is an extension.
+        """
         return next(file.name for file in self.files if file.role == "library")
+
+    @property
+    def depends(self) -> tuple[str, ...]:
+        """Requirements of the wheel: what it is nothing without."""
+        if self.extends is not None:
+            return (f"{distribution(self.extends.runtime)}=={self.version}",)
+        if self.plugin is not None and isinstance(self.source, Prebuilt):
+            return (f"{self.source.distribution}=={self.version}",)
+        return ()
+
+
+def distribution(variant: str) -> str:
+    """The name that people write in a requirements file."""
+    return f"ortpack-{variant}".replace("_", "-")
 
 
 def resolve(catalog: Catalog, variant: str, target: str, ort: str | None = None) -> Spec:
@@ -147,12 +211,13 @@ def resolve(catalog: Catalog, variant: str, target: str, ort: str | None = None)
         UsageError: variant, target or release is unknown; names the nearest right one.
     """
     chosen, _ = _lines(catalog, variant, target)
-    available = releases(chosen, target)
+    available = releases(catalog, chosen, target)
     if not available:
-        others = [name for name in catalog.targets if releases(chosen, name)]
+        others = [name for name in catalog.targets if releases(catalog, chosen, name)]
         raise UsageError(f"Variant {variant} is not made for {target}.", hint=nearest(target, others))
     if ort is not None and ort not in available:
-        raise UsageError(f"ONNX Runtime {ort} is not pinned for {variant} on {target}.", hint=nearest(ort, available))
+        what = f"{variant} {ort} is" if chosen.kind == "plugin" else f"ONNX Runtime {ort} is"
+        raise UsageError(f"{what} not pinned for {variant} on {target}.", hint=nearest(ort, available))
     return _prebuilt_spec(catalog, chosen, catalog.targets[target], ort or available[0])
 
 
@@ -164,27 +229,34 @@ def _lines(catalog: Catalog, variant: str, target: str) -> tuple[Variant, Target
     return catalog.variants[variant], catalog.targets[target]
 
 
-def releases(variant: Variant, target: str) -> list[str]:
-    """The ORT releases of a variant for a target, newest first."""
-    wheels = variant.prebuilt.wheels if variant.prebuilt else ()
-    return sorted((wheel.ort for wheel in wheels if wheel.target == target), key=version_key, reverse=True)
+def releases(catalog: Catalog, variant: Variant, target: str) -> list[str]:
+    """The releases of a variant for a target, newest first."""
+    origin = catalog.origin(variant)
+    wheels = origin.wheels if origin else ()
+    return sorted((wheel.release for wheel in wheels if wheel.target == target), key=PythonVersion, reverse=True)
 
 
-def _prebuilt_spec(catalog: Catalog, variant: Variant, target: Target, ort: str) -> Spec:
-    origin = variant.prebuilt
+def _prebuilt_spec(catalog: Catalog, variant: Variant, target: Target, release: str) -> Spec:
+    origin = catalog.origin(variant)
     assert origin is not None  # noqa: S101 - it has a release
-    pinned = next(wheel for wheel in origin.wheels if (wheel.ort, wheel.target) == (ort, target.name))
+    pinned = next(wheel for wheel in origin.wheels if (wheel.release, wheel.target) == (release, target.name))
     files = [file for file in origin.files if file.os == target.os]
-    members = {file.member.format(ort=ort): file.member.format(ort=ort).rpartition("/")[2] for file in files}
+    members = {file.member.format(ort=release): file.member.format(ort=release).rpartition("/")[2] for file in files}
+    plugin = None
+    if variant.plugin is not None:
+        path = next(file.member for file in files if file.role == "library").format(ort=release)
+        plugin = Plugin(registration=variant.plugin.registration, ort_versions=variant.plugin.ort_versions, path=path)
     return Spec(
+        kind=variant.kind,
         variant=variant.name,
         summary=variant.summary,
         target=target.name,
-        ort_version=ort,
-        api_version=version_key(ort)[1],  # release 1.N has API version N
+        version=release,
+        ort_version=None if plugin else release,
+        api_version=_oldest_api(plugin.ort_versions) if plugin else version_key(release)[1],  # 1.N has API version N
         source=Prebuilt(
             distribution=origin.distribution,
-            version=pinned.ort,
+            version=release,
             file=pinned.file,
             sha256=pinned.sha256,
             members=members,
@@ -194,7 +266,7 @@ def _prebuilt_spec(catalog: Catalog, variant: Variant, target: Target, ort: str)
         tag=pinned.tag,
         platform=platform(target, pinned.tag),
         files=tuple(
-            LibraryFile(name=name, role=file.role, exports=file.exports, may_export=file.may_export)
+            LibraryFile(name=name, role=file.role, exports=file.exports, may_export=file.may_export, rpaths=file.rpaths)
             for name, file in zip(members.values(), files, strict=True)
         ),
         providers=variant.providers,
@@ -204,7 +276,43 @@ def _prebuilt_spec(catalog: Catalog, variant: Variant, target: Target, ort: str)
         reduced=variant.reduced,
         license=variant.license,
         system=system(catalog.policies[target.policy], pinned.tag),
+        needs=_needs(variant, target),
+        packages=_packages(catalog, variant, target),
+        requires_python=variant.requires_python,
+        extends=_extends(catalog, variant, target, release),
+        plugin=plugin,
     )
+
+
+def _oldest_api(ort_versions: str) -> int:
+    """The API version of the oldest release that a plugin works with; 22 was the first with plugins."""
+    oldest = [clause.removeprefix(">=") for clause in ort_versions.split(",") if clause.startswith(">=")]
+    return max([22, *(version_key(version)[1] for version in oldest)])
+
+
+def _needs(variant: Variant, target: Target) -> tuple[Need, ...]:
+    return tuple(
+        Need(fact=need.fact, at_least=need.at_least, mend=need.mend)
+        for need in variant.needs
+        if not need.os or target.os in need.os
+    )
+
+
+def _packages(catalog: Catalog, variant: Variant, target: Target) -> tuple[Package, ...]:
+    base = catalog.variants[variant.extends.variant].packages if variant.extends else ()
+    chosen = [catalog.packages[name] for name in (*base, *variant.packages)]
+    return tuple(
+        Package(name=package.name, requirement=package.requirement, libraries=package.libraries[target.os])
+        for package in chosen
+        if target.os in package.libraries
+    )
+
+
+def _extends(catalog: Catalog, variant: Variant, target: Target, release: str) -> Extends | None:
+    if variant.extends is None:
+        return None
+    base = resolve(catalog, variant.extends.variant, target.name, release)
+    return Extends(runtime=base.variant, files=tuple(file.name for file in base.files))
 
 
 def source_origin(catalog: Catalog, variant: str, target: str) -> tuple[Variant, Target, SourceOrigin]:
@@ -250,6 +358,7 @@ def compiled(
         variant=chosen.name,
         summary=chosen.summary,
         target=line.name,
+        version=ort,
         ort_version=ort,
         api_version=version_key(ort)[1],
         source=source,

@@ -15,6 +15,7 @@ from ortpack_build import __version__
 from ortpack_build.errors import UsageError, storage_error
 from ortpack_build.runtime_json import FOLDER
 from ortpack_build.sbom import sbom
+from ortpack_build.spec import distribution
 from ortpack_build.zip_file import Entry, write_zip
 
 if TYPE_CHECKING:
@@ -34,11 +35,6 @@ class Wheel:
     path: Path
     size: int  # bytes
     tag: str  # py3-none-<platform>
-
-
-def distribution(variant: str) -> str:
-    """The name that people write in a requirements file."""
-    return f"ortpack-{variant}".replace("_", "-")
 
 
 def file_name(spec: Spec, build_number: str | None = None) -> str:
@@ -89,7 +85,7 @@ def write(
 
 
 def _escaped(spec: Spec) -> str:
-    return f"{distribution(spec.variant).replace('-', '_')}-{spec.ort_version}"
+    return f"{distribution(spec.variant).replace('-', '_')}-{spec.version}"
 
 
 def _contents(bundle: Bundle, build_number: str | None) -> dict[str, bytes]:
@@ -98,6 +94,7 @@ def _contents(bundle: Bundle, build_number: str | None) -> dict[str, bytes]:
     info = f"{_escaped(spec)}.dist-info"
     folder = f"{FOLDER}/{spec.variant}"
     files = {f"{folder}/{file.name}": file.read_bytes() for file in bundle.folder.iterdir()}
+    files |= {name: file.read_bytes() for name, file in bundle.elsewhere.items()}
     files |= {f"{info}/licenses/{name}": file.read_bytes() for name, file in bundle.licenses.items()}
     files[f"{info}/sboms/{distribution(spec.variant)}.cdx.json"] = sbom(bundle, distribution(spec.variant))
     files[f"{info}/METADATA"] = _metadata(bundle).encode()
@@ -129,27 +126,33 @@ def _metadata(bundle: Bundle) -> str:
     headers = [
         "Metadata-Version: 2.4",
         f"Name: {distribution(spec.variant)}",
-        f"Version: {spec.ort_version}",
+        f"Version: {spec.version}",
         f"Summary: {spec.summary}, as a runtime for the ortpack loader",
         f"License-Expression: {spec.license}",
         *(f"License-File: {name}" for name in sorted(bundle.licenses)),
         "Keywords: onnx,onnxruntime,inference",
-        "Requires-Python: >=3.10",
+        f"Requires-Python: >={spec.requires_python}",
+        *(f"Requires-Dist: {requirement}" for requirement in spec.depends),
         "Project-URL: ONNX Runtime, https://github.com/microsoft/onnxruntime",
         "Description-Content-Type: text/markdown",
     ]
-    return (
-        "\n".join(headers)
-        + "\n\n"
-        + _DESCRIPTION.format(spec=spec, name=distribution(spec.variant), origin=spec.source.sentence)
+    description = _DESCRIPTION.format(
+        spec=spec, name=distribution(spec.variant), origin=spec.source.sentence, what=_WHAT[spec.kind].format(spec=spec)
     )
+    return "\n".join(headers) + "\n\n" + description
 
+
+_WHAT = {
+    "runtime": "the native library of ONNX Runtime {spec.version} for {spec.target}, without a Python module",
+    "extension": "what it takes besides the runtime that this wheel depends on, for {spec.target}",
+    "plugin": "what the loader has to know of the vendor's plugin that this wheel depends on, for {spec.target}",
+}
 
 _DESCRIPTION = """\
 # {name}
 
-{spec.summary}: the native library of ONNX Runtime {spec.ort_version} for {spec.target}, without a Python module of its
-own. The `ortpack` package loads it, beside any number of other runtimes:
+{spec.summary}: {what}.
+The `ortpack` package loads it, beside any number of other runtimes:
 
     pip install ortpack {name}
 

@@ -139,7 +139,7 @@ def obtain(catalog: Catalog, cache: Cache, report: Reporter, ort: str | None = N
     resolved = spec.resolve(catalog, VARIANT, target, ort)
     source = resolved.source
     if not isinstance(source, spec.Prebuilt):
-        raise UsageError(f"There is no official runtime of ONNX Runtime {resolved.ort_version} for this machine.")
+        raise UsageError(f"There is no official runtime of ONNX Runtime {resolved.version} for this machine.")
 
     def make(folder: Path) -> None:
         prebuilt.obtain(source, lambda pin: fetch(pin, cache, report), folder)
@@ -147,4 +147,4 @@ def obtain(catalog: Catalog, cache: Cache, report: Reporter, ort: str | None = N
     library = next(file.name for file in resolved.files if file.role == "library")
     place = Path("libraries") / library
     entry = cache.get("full-runtime", resolved.digest, make, check=lambda folder: (folder / place).is_file())
-    return FullRuntime(ort=resolved.ort_version, library=entry / place, arch=resolved.platform.arch)
+    return FullRuntime(ort=resolved.version, library=entry / place, arch=resolved.platform.arch)

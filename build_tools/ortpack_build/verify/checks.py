@@ -11,18 +11,21 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UnsetType
 from packaging.metadata import Metadata
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from ortpack_build import binary
 from ortpack_build.hashing import sha256
-from ortpack_build.runtime_json import NAME, RuntimeJson
+from ortpack_build.requirements import source_of, stated
+from ortpack_build.runtime_json import FOLDER, NAME, RuntimeJson
 from ortpack_build.tags import version_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ortpack_build.binary import BinaryFacts
+    from ortpack_build.spec import LibraryFile
     from ortpack_build.verify.subject import Subject
 
 
@@ -108,9 +111,11 @@ def _same_digest(listed: str, data: bytes) -> bool:
 
 def _contents(subject: Subject) -> Finding:
     allowed = (f"{subject.folder}/", f"{subject.info}/")
-    strangers = [name for name in subject.files if not name.startswith(allowed)]
+    extends = subject.runtime.extends
+    added = () if isinstance(extends, UnsetType) else (f"{FOLDER}/{extends.runtime}/{name}" for name in extends.files)
+    strangers = [name for name in subject.files.keys() - set(added) if not name.startswith(allowed)]
     return Finding(
-        problems=tuple(f"{name} is neither of the runtime nor of dist-info" for name in strangers),
+        problems=tuple(f"{name} is neither of the runtime nor of dist-info" for name in sorted(strangers)),
         detail=f"{subject.folder}/ and {subject.info}/",
     )
 
@@ -122,7 +127,8 @@ def _metadata(subject: Subject) -> Finding:
     except ExceptionGroup as group:
         return Finding(problems=tuple(str(error) for error in group.exceptions))
     problems = []
-    if metadata.metadata_version < "2.4" or not metadata.license_expression or not metadata.license_files:
+    native = any(not name.endswith((".json", ".py")) for name in subject.files if name.startswith(f"{FOLDER}/"))
+    if metadata.metadata_version < "2.4" or not metadata.license_expression or (native and not metadata.license_files):
         problems.append("Metadata-Version 2.4 with License-Expression and License-File is expected")
     problems += [
         f"licenses/{name} is missing"
@@ -140,7 +146,7 @@ def _sbom(subject: Subject) -> Finding:
     found = [name for name in subject.files if name.startswith(folder)]
     if not found:
         return Finding(problems=("there is none",))
-    expected = {file.sha256 for file in subject.runtime.files.values()}
+    expected = {file.sha256 for file in subject.listed.values()}
     for name in found:
         try:
             data = json.loads(subject.files[name])
@@ -158,17 +164,25 @@ def _runtime_json(subject: Subject) -> Finding:
     runtime = subject.runtime
     folder = subject.folder.rpartition("/")[2]
     problems = [f"{key} is {value!r}, in the folder {folder}" for key, value in _names(runtime) if value != folder]
-    if runtime.library not in runtime.files:
+    if not isinstance(runtime.kind, UnsetType):
+        problems += [f"{key} is missing in a {runtime.kind}" for key in _parts_missing(runtime)]
+    elif runtime.library not in runtime.files:
         problems.append(f"library {runtime.library!r} is not among files")
-    wanted = f"ortpack_{runtime.variant.replace('-', '_')}-{runtime.ort_version}.dist-info"
+    wanted = f"ortpack_{runtime.variant.replace('-', '_')}-{subject.version}.dist-info"
     if subject.info != wanted:
-        problems.append(f"{runtime.variant} {runtime.ort_version} does not belong into {subject.info}")
+        problems.append(f"{runtime.variant} {subject.version} does not belong into {subject.info}")
     tag = subject.tag
     said = (tag.os, tag.arch, tag.libc, tag.version)
     stated = runtime.platform
     if said != (stated.os, stated.arch, stated.libc, stated.libc_version or stated.os_version):
         problems.append(f"platform is not that of the tag {tag}")
-    return Finding(problems=tuple(problems), detail=f"schema 1, {runtime.variant}, ORT {runtime.ort_version}")
+    return Finding(problems=tuple(problems), detail=f"schema 1, {runtime.variant} {subject.version}")
+
+
+def _parts_missing(runtime: RuntimeJson) -> list[str]:
+    wanted = {"extends": runtime.extends, "plugin": runtime.plugin}
+    key = "extends" if runtime.kind == "extension" else "plugin"
+    return [key] if isinstance(wanted[key], UnsetType) else []
 
 
 def _names(runtime: RuntimeJson) -> tuple[tuple[str, str], ...]:
@@ -177,14 +191,15 @@ def _names(runtime: RuntimeJson) -> tuple[tuple[str, str], ...]:
 
 def _files(subject: Subject) -> Finding:
     problems = []
-    for name, expected in subject.runtime.files.items():
-        data = subject.contents.get(name)
+    there = {**subject.contents, **subject.added}
+    for name, expected in subject.listed.items():
+        data = there.get(name)
         if data is None:
             problems.append(f"{name} is missing")
         elif (len(data), sha256(data)) != (expected.size, expected.sha256):
             problems.append(f"{name} has other bytes than {NAME} says")
-    problems += [f"{NAME} does not list {name}" for name in sorted(subject.contents.keys() - subject.runtime.files)]
-    return Finding(problems=tuple(problems), detail=f"{len(subject.runtime.files)} files as {NAME} lists them")
+    problems += [f"{NAME} does not list {name}" for name in sorted(there.keys() - subject.listed)]
+    return Finding(problems=tuple(problems), detail=f"{len(subject.listed)} files as {NAME} lists them")
 
 
 def _provenance(subject: Subject) -> Finding:
@@ -216,7 +231,8 @@ def _baseline(subject: Subject) -> Finding:
             newest["macOS"] = max(newest.get("macOS", "0"), facts.minimum_os, key=version_key)
             if tag.version is None or version_key(facts.minimum_os) > version_key(tag.version):
                 problems.append(f"{name} needs macOS {facts.minimum_os}")
-        for version in sorted(facts.symbol_versions):
+        versions = (versions for library, versions in facts.versions_of.items() if _of_system(subject, library))
+        for version in sorted(frozenset().union(*versions)):
             split = binary.split_version(version)
             if split is None or split[0] not in granted or version_key(split[1]) > version_key(granted[split[0]]):
                 problems.append(f"{name} needs {version}")
@@ -228,26 +244,31 @@ def _baseline(subject: Subject) -> Finding:
     return Finding(problems=tuple(problems), detail=f"{tag}: needs {needs}")
 
 
+def _of_system(subject: Subject, library: str) -> bool:
+    """Whether the tag's promise is about this library: one that pip or a driver installs has versions of its own."""
+    return source_of(subject.spec, library, subject.binaries) in ("system", None)
+
+
 def _imports(subject: Subject) -> Finding:
-    problems = []
-    found = {}
-    for name, facts in subject.binaries.items():
-        for library in facts.needed:
-            origin = binary.whence(library, subject.system.libraries, subject.contents, facts.os)
-            if origin is None:
-                problems.append(f"{name} needs {library}, which is not on the allow-list")
-            elif origin != "bundle":
-                found[library] = origin
-    stated = {requirement.library: requirement.origin for requirement in subject.runtime.requires}
-    if not problems and found != stated:
-        problems.append(f"{NAME} requires {sorted(stated)}, the libraries need {sorted(found)}")
-    return Finding(problems=tuple(problems), detail=", ".join(sorted(found)) or "none")
+    told = subject.runtime.requires
+    if subject.spec.plugin is not None:
+        return Finding(detail=", ".join(need.library for need in told) or "none; its library is in its vendor's wheel")
+    problems = [
+        f"{name} needs {library}, which is not on the allow-list"
+        for name, facts in subject.binaries.items()
+        for library in facts.needed
+        if source_of(subject.spec, library, subject.binaries) is None
+    ]
+    if not problems and (found := stated(subject.spec, subject.binaries)) != told:
+        listed, needed = ([need.library for need in needs] for needs in (told, found))
+        problems.append(f"{NAME} requires {listed}, the libraries need {needed}")
+    return Finding(problems=tuple(problems), detail=", ".join(need.library for need in told) or "none")
 
 
 def _exports(subject: Subject) -> Finding:
     problems = []
     count = 0
-    for file in subject.spec.files:
+    for file in _carried(subject):
         exports = subject.binaries[file.name].exports
         count += len(exports)
         problems += [f"{file.name} does not export {name}" for name in file.exports if name not in exports]
@@ -256,16 +277,22 @@ def _exports(subject: Subject) -> Finding:
             problems.append(f"{file.name} exports {len(extra)} unexpected symbols: {', '.join(extra[:5])}")
     problems += [
         f"{name} is a library that the manifest does not name"
-        for name in sorted(subject.binaries.keys() - {file.name for file in subject.spec.files})
+        for name in sorted(subject.binaries.keys() - {file.name for file in _carried(subject)})
     ]
     return Finding(problems=tuple(problems), detail=f"{count} symbols, all expected")
 
 
+def _carried(subject: Subject) -> tuple[LibraryFile, ...]:
+    """The libraries that the wheel has to hold; a plugin's stays in its vendor's wheel."""
+    return () if subject.spec.plugin else subject.spec.files
+
+
 def _rpath(subject: Subject) -> Finding:
     own = {"$ORIGIN", "$ORIGIN/", "@loader_path", "@loader_path/"}
+    allowed = {file.name: set(file.rpaths) for file in subject.spec.files}
     found = [(name, path) for name, facts in subject.binaries.items() for path in facts.rpaths]
     return Finding(
-        problems=tuple(f"{name} searches {path}" for name, path in found if path not in own),
+        problems=tuple(f"{name} searches {path}" for name, path in found if path not in own | allowed.get(name, set())),
         detail=", ".join(sorted({path for _, path in found})) or "none",
     )
 
@@ -306,7 +333,12 @@ CHECKS: tuple[Check, ...] = (
     Check(name="baseline", title="needs no newer system than the tag says", run=_baseline, needs=("architecture",)),
     Check(name="imports", title="only libraries on the allow-list", run=_imports, needs=("architecture",)),
     Check(name="exports", title="what the manifest says and no more", run=_exports, needs=("architecture",)),
-    Check(name="RPATH", title="none but the library's own folder", run=_rpath, needs=("architecture",)),
+    Check(
+        name="RPATH",
+        title="its own folder, or one of the manifest",
+        run=_rpath,
+        needs=("architecture",),
+    ),
     Check(name="stack", title="not executable", run=_stack, needs=("architecture",)),
     Check(name="hardening", title="protections of each library", run=_hardening, needs=("architecture",), informs=True),
 )

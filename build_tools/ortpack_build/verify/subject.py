@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from msgspec import UnsetType
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from ortpack_build import binary, source
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from ortpack_build.binary import BinaryFacts
     from ortpack_build.manifest import Catalog
+    from ortpack_build.runtime_json import File
 
 _MOST = 8 << 30  # bytes that a wheel may unpack to
 _NATIVE = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
@@ -102,6 +104,29 @@ class Subject:
         return {name: data for name, data in found.items() if name != NAME}
 
     @cached_property
+    def added(self) -> dict[str, bytes]:
+        """What an extension lays into the folder of the runtime that it extends, relative to that folder."""
+        extends = self.runtime.extends
+        if isinstance(extends, UnsetType):
+            return {}
+        prefix = f"{FOLDER}/{extends.runtime}/"
+        return {name.removeprefix(prefix): data for name, data in self.files.items() if name.startswith(prefix)}
+
+    @property
+    def listed(self) -> dict[str, File]:
+        """Every file that runtime.json lists: the runtime's own and what it adds to another."""
+        extends = self.runtime.extends
+        return self.runtime.files if isinstance(extends, UnsetType) else {**self.runtime.files, **extends.files}
+
+    @property
+    def version(self) -> str:
+        """The release: of ONNX Runtime, or a plugin's own."""
+        for version in (self.runtime.ort_version, self.runtime.version):
+            if not isinstance(version, UnsetType):
+                return version
+        raise VerificationError(f"{NAME}: neither ort_version nor version is there")
+
+    @cached_property
     def tag(self) -> PlatformTag:
         """The platform that the file's name promises."""
         try:
@@ -120,7 +145,7 @@ class Subject:
         try:
             if runtime.provenance.get("origin") == "source":
                 return source.respecify(runtime, self.catalog, str(self.tag))
-            return resolve(self.catalog, runtime.variant, runtime.target, runtime.ort_version)
+            return resolve(self.catalog, runtime.variant, runtime.target, self.version)
         except BuildError as error:
             raise VerificationError(f"the manifests don't know it: {error.paragraph()}") from error
 
@@ -133,14 +158,17 @@ class Subject:
     @cached_property
     def binaries(self) -> dict[str, BinaryFacts]:
         """The native libraries: by what their first bytes are, and every file that is said to be one."""
-        said = {file.name for file in self.spec.files} | {self.runtime.library}
+        said = set() if self.spec.plugin else {file.name for file in self.spec.files}
+        if not isinstance(self.runtime.library, UnsetType):
+            said.add(self.runtime.library)
         found = {}
-        for name, data in self.contents.items():
+        everything = {**self.contents, **self.added}
+        for name, data in everything.items():
             if name in said or data[:4] in _NATIVE or data[:2] == b"MZ":
                 file = self.scratch / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(data)
                 found[name] = binary.inspect(file, self.tag.arch)
-        if missing := said - self.contents.keys():
+        if missing := said - everything.keys():
             raise VerificationError(f"{', '.join(sorted(missing))} missing")
         return found
