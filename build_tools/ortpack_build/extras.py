@@ -28,7 +28,7 @@ def extras(catalog: Catalog) -> dict[str, list[str]]:
 
 
 def _extra(catalog: Catalog, variant: Variant) -> list[str]:
-    made = [target for target in catalog.targets.values() if releases(catalog, variant, target.name)]
+    made = _of(catalog, variant)
     python = "" if variant.requires_python == "3.10" else f"python_version >= '{variant.requires_python}'"
     own = f"{distribution(variant.name)}{_marker(_any(made), python)}"
     if variant.name == _FALLBACK:
@@ -39,7 +39,7 @@ def _extra(catalog: Catalog, variant: Variant) -> list[str]:
     elif variant.kind == "plugin":
         found.append(distribution(_FALLBACK))  # a plugin needs a runtime
     else:
-        others = [target for target in _of(catalog, _FALLBACK) if target not in made]
+        others = [target for target in _of(catalog, catalog.variants[_FALLBACK]) if target not in made]
         if others:
             found.append(f"{distribution(_FALLBACK)}{_marker(_any(others))}")
     found.append(own)
@@ -49,15 +49,15 @@ def _extra(catalog: Catalog, variant: Variant) -> list[str]:
     return found
 
 
-def _of(catalog: Catalog, variant: str) -> list[Target]:
-    return [t for t in catalog.targets.values() if releases(catalog, catalog.variants[variant], t.name)]
+def _of(catalog: Catalog, variant: Variant) -> list[Target]:
+    """The targets of a variant that a marker tells apart."""
+    return [t for t in catalog.targets.values() if t.marker and releases(catalog, variant, t.name)]
 
 
 def _any(targets: Sequence[Target]) -> str:
     """A marker that holds on each of them."""
-    if len(targets) == 1:
-        return targets[0].marker
-    return " or ".join(f"({target.marker})" for target in targets)
+    markers = [target.marker or "" for target in targets]
+    return markers[0] if len(markers) == 1 else " or ".join(f"({marker})" for marker in markers)
 
 
 def _marker(*parts: str) -> str:

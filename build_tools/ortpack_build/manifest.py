@@ -41,8 +41,10 @@ class Target(_Model, frozen=True, kw_only=True):
     arch: str
     policy: Annotated[str, Meta(description="The line of policies.toml that says what the system gives")]
     runs_on: Annotated[tuple[str, ...], Meta(description="Hosts (target names) that can run its binaries")]
-    marker: Annotated[str, Meta(description="Environment marker (PEP 508) of machines that want its wheels")]
     libc: Literal["glibc", "musl"] | None = None
+    marker: Annotated[
+        str | None, Meta(description="Environment marker (PEP 508) of such machines; None: no marker tells them apart")
+    ] = None
 
 
 class TargetsFile(_Model, frozen=True, kw_only=True):
@@ -59,6 +61,9 @@ class Policy(_Model, frozen=True, kw_only=True):
     libraries: Annotated[
         dict[str, tuple[str, ...]], Meta(description="Where libraries come from → their names or patterns")
     ]
+    granted: Annotated[
+        dict[str, tuple[str, ...]], Meta(description="The same, for variants whose `may_need` names the source")
+    ] = {}
     symbols: Annotated[
         dict[Version, dict[str, Version]],
         Meta(description="Version of the wheel tag → newest version of each set of symbols"),
@@ -224,6 +229,7 @@ class Variant(_Model, frozen=True, kw_only=True):
     model_formats: tuple[Literal["onnx", "ort"], ...]
     reduced: Annotated[bool, Meta(description="Holds some operators only; never taken automatically")] = False
     needs: Annotated[tuple[Need, ...], Meta(description="In the order of checking")] = ()
+    may_need: Annotated[tuple[str, ...], Meta(description="Sources of libraries besides the system: `granted`")] = ()
     packages: Annotated[tuple[str, ...], Meta(description="Of packages.toml, in the order of loading")] = ()
     requires_python: Annotated[Version, Meta(description="Oldest Python of its packages")] = "3.10"
     prebuilt: PrebuiltOrigin | None = None
@@ -291,7 +297,8 @@ def load(folder: Path | None = None) -> Catalog:
         policies=policies,
         packages=packages,
     )
-    for path, variant in variants.items():
+    # Extensions last: a mistake in what they extend is to be said of the file that it is in.
+    for path, variant in sorted(variants.items(), key=lambda item: item[1].kind == "extension"):
         check_variant(path, variant, catalog, providers)
     return catalog
 

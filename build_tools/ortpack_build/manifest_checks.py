@@ -34,6 +34,20 @@ def check_variant(path: Path, variant: Variant, catalog: Catalog, providers: Ite
 
     if variant.name != path.stem:
         fail("name", f"{variant.name!r} must be the file's name, {path.stem!r}.")
+    _check_names(variant, catalog, providers, fail)
+    for key in ("extends", "plugin"):
+        wanted = {"extends": "extension", "plugin": "plugin"}[key]
+        if (getattr(variant, key) is not None) != (variant.kind == wanted):
+            fail(key, f"belongs into a manifest of kind = {wanted!r}, and this is kind = {variant.kind!r}.")
+    if variant.kind == "extension":
+        _check_extension(variant, catalog, fail)
+    elif variant.prebuilt is not None:
+        _check_prebuilt(variant, variant.prebuilt, catalog.targets, fail)
+
+
+def _check_names(
+    variant: Variant, catalog: Catalog, providers: Iterable[str], fail: Callable[[str, str], None]
+) -> None:
     for index, provider in enumerate(variant.providers):
         if provider not in providers:
             fail(f"providers[{index}]", f"{provider!r} is unknown. {nearest(provider, providers)}")
@@ -44,14 +58,10 @@ def check_variant(path: Path, variant: Variant, catalog: Catalog, providers: Ite
     for index, package in enumerate(variant.packages):
         if package not in catalog.packages:
             fail(f"packages[{index}]", f"{package!r} is unknown. {nearest(package, catalog.packages)}")
-    for key in ("extends", "plugin"):
-        wanted = {"extends": "extension", "plugin": "plugin"}[key]
-        if (getattr(variant, key) is not None) != (variant.kind == wanted):
-            fail(key, f"belongs into a manifest of kind = {wanted!r}, and this is kind = {variant.kind!r}.")
-    if variant.kind == "extension":
-        _check_extension(variant, catalog, fail)
-    elif variant.prebuilt is not None:
-        _check_prebuilt(variant, variant.prebuilt, catalog.targets, fail)
+    granted = {source for policy in catalog.policies.values() for source in policy.granted}
+    for index, source in enumerate(variant.may_need):
+        if source not in granted:
+            fail(f"may_need[{index}]", f"{source!r} is unknown. {nearest(source, granted)}")
 
 
 def _check_extension(variant: Variant, catalog: Catalog, fail: Callable[[str, str], None]) -> None:

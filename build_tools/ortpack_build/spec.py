@@ -275,7 +275,7 @@ def _prebuilt_spec(catalog: Catalog, variant: Variant, target: Target, release: 
         model_formats=variant.model_formats,
         reduced=variant.reduced,
         license=variant.license,
-        system=system(catalog.policies[target.policy], pinned.tag),
+        system=system(catalog.policies[target.policy], pinned.tag, _may_need(catalog, variant)),
         needs=_needs(variant, target),
         packages=_packages(catalog, variant, target),
         requires_python=variant.requires_python,
@@ -306,6 +306,11 @@ def _packages(catalog: Catalog, variant: Variant, target: Target) -> tuple[Packa
         for package in chosen
         if target.os in package.libraries
     )
+
+
+def _may_need(catalog: Catalog, variant: Variant) -> tuple[str, ...]:
+    base = catalog.variants[variant.extends.variant].may_need if variant.extends else ()
+    return (*base, *variant.may_need)
 
 
 def _extends(catalog: Catalog, variant: Variant, target: Target, release: str) -> Extends | None:
@@ -389,7 +394,7 @@ def platform(target: Target, tag: str) -> Platform:
     )
 
 
-def system(policy: Policy, tag: str) -> System:
+def system(policy: Policy, tag: str, may_need: Collection[str] = ()) -> System:
     """What the policy grants a wheel with this tag: the symbols of the newest level that is not above the tag's."""
     parsed = parse_tag(tag)
     levels = [
@@ -398,4 +403,6 @@ def system(policy: Policy, tag: str) -> System:
         if parsed and parsed.version and version_key(level) <= version_key(parsed.version)
     ]
     newest = max(levels, key=version_key, default=None)
-    return System(libraries=policy.libraries, symbols=policy.symbols[newest] if newest else {})
+    granted = {source: names for source, names in policy.granted.items() if source in may_need}
+    libraries = {**policy.libraries, **granted}
+    return System(libraries=libraries, symbols=policy.symbols[newest] if newest else {})

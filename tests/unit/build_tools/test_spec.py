@@ -110,7 +110,7 @@ def test_a_target_that_a_variant_is_not_made_for(tmp_path: Path) -> None:
         ("manylinux_2_28_x86_64", "2.28"),
         ("manylinux_2_30_x86_64", "2.28"),
         ("manylinux_2_34_x86_64", "2.34"),
-        ("manylinux_2_99_x86_64", "2.34"),
+        ("manylinux_2_99_x86_64", "2.35"),
         ("manylinux_2_5_x86_64", None),
         ("win_amd64", None),
     ],
