@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UnsetType
 from platformdirs import user_cache_path
 
 from ortpack_build import __version__, cli_ops, cli_set, cli_source, host, manifest, spec, trial
@@ -261,12 +262,17 @@ def _trial(
         why_not = "a check failed, so nothing of it is run"
     if why_not is None:
         runtime = Subject(options.wheel, catalog, folder).runtime
+        if not isinstance(runtime.kind, UnsetType):
+            why_not = f"a wheel of kind {runtime.kind} runs with another one beside it"
+    if why_not is None:
         why_not = host.detect().why_not(catalog.targets[runtime.target], runtime.platform, catalog.targets)
     if why_not is not None:
         return [Row(check="run", verdict=Verdict.SKIP, detail=why_not)]
     loader = trial.loader_requirement(options.loader)
     with report.step("Installing and running it in a new environment"):
-        return trial.run(options.wheel, runtime.name, loader=loader, model=options.model, scratch=folder)
+        # What it needs of the machine may be missing here, but its CPU provider needs nothing.
+        device = None if isinstance(runtime.needs, UnsetType) else "cpu"
+        return trial.run(options.wheel, runtime.name, loader=loader, model=options.model, scratch=folder, device=device)
 
 
 def _schema(options: argparse.Namespace, report: Reporter) -> int:

@@ -36,7 +36,7 @@ def feed(item):
 
 request = json.loads(sys.argv[1])
 runtime = ortpack.runtime()
-session = ortpack.InferenceSession(request["model"])
+session = ortpack.InferenceSession(request["model"], device=request["device"])
 given = request["feeds"]
 feeds = {name: numpy.array(value, "float32") for name, value in given.items()} if given else {
     item.name: feed(item) for item in session.get_inputs()}
@@ -67,7 +67,9 @@ def loader_requirement(loader: Path | None) -> str:
     return str(found[0].resolve())
 
 
-def run(wheel: Path, runtime: str, *, loader: str, model: Path | None, scratch: Path) -> list[Row]:
+def run(
+    wheel: Path, runtime: str, *, loader: str, model: Path | None, scratch: Path, device: str | None = None
+) -> list[Row]:
     """Install and run.
 
     Args:
@@ -76,6 +78,7 @@ def run(wheel: Path, runtime: str, *, loader: str, model: Path | None, scratch: 
         loader: what pip installs beside it.
         model: an .onnx or .ort file, fed with zeros (free dimensions are 1); a made-up one if None.
         scratch: an empty folder, for the environment.
+        device: to run it on; the runtime's own choice if None.
 
     Returns:
         A row for installing and, if that worked, one for running.
@@ -91,17 +94,17 @@ def run(wheel: Path, runtime: str, *, loader: str, model: Path | None, scratch: 
         if code != 0:
             return [Row(check="install", verdict=Verdict.FAIL, detail=_last(errors or output, code))]
     rows = [Row(check="install", verdict=Verdict.PASS, detail="with the loader, in a new environment")]
-    return [*rows, _run(python, runtime, model, scratch)]
+    return [*rows, _run(python, runtime, model, scratch, device)]
 
 
-def _run(python: Path, runtime: str, model: Path | None, scratch: Path) -> Row:
+def _run(python: Path, runtime: str, model: Path | None, scratch: Path, device: str | None) -> Row:
     def failed(detail: str) -> Row:
         return Row(check="run", verdict=Verdict.FAIL, detail=detail)
 
     path = model.resolve() if model else scratch / "tiny.onnx"
     if model is None:
         path.write_bytes(tiny_model())
-    request = {"model": str(path), "feeds": {} if model else {"a": A, "b": B}}
+    request = {"model": str(path), "feeds": {} if model else {"a": A, "b": B}, "device": device}
     script = scratch / "trial.py"
     script.write_text(_SCRIPT, encoding="utf-8")
     environ = {key: value for key, value in os.environ.items() if not key.startswith("ORTPACK_")}

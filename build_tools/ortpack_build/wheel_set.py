@@ -182,9 +182,10 @@ class _LineReporter(Reporter):
     def step(self, title: str) -> Iterator[Step]:
         """Show the step on the line."""
 
-        def show(done: float | None, total: float | None) -> None:
+        def show(done: float | None, total: float | None, text: str) -> None:
             if self.progress is not None and self.task is not None:
-                self.progress.update(self.task, description=f"{self.title}: {title}", completed=done, total=total)
+                said = f"{self.title}: {title} {text}".rstrip()
+                self.progress.update(self.task, description=said, completed=done, total=total)
 
-        show(None, None)
+        show(None, None, "")
         yield Step(title=title, _show=show)

@@ -165,7 +165,7 @@ def _runtime_json(subject: Subject) -> Finding:
     folder = subject.folder.rpartition("/")[2]
     problems = [f"{key} is {value!r}, in the folder {folder}" for key, value in _names(runtime) if value != folder]
     if not isinstance(runtime.kind, UnsetType):
-        problems += [f"{key} is missing in a {runtime.kind}" for key in _parts_missing(runtime)]
+        problems += [f"{key} is missing, and the kind is {runtime.kind}" for key in _parts_missing(runtime)]
     elif runtime.library not in runtime.files:
         problems.append(f"library {runtime.library!r} is not among files")
     wanted = f"ortpack_{runtime.variant.replace('-', '_')}-{subject.version}.dist-info"

@@ -33,7 +33,9 @@ FOLDER = "ortpack_runtimes/cpu"
 LIBRARY = f"{FOLDER}/libonnxruntime.so.1.32.0"
 SHARED = f"{FOLDER}/libonnxruntime_providers_shared.so"
 CATALOG = manifest.load()
-PINNED = [(release, target) for target in CATALOG.targets for release in releases(CATALOG, CATALOG.variants["cpu"], target)]
+PINNED = [
+    (release, target) for target in CATALOG.targets for release in releases(CATALOG, CATALOG.variants["cpu"], target)
+]
 ALL = [check.name for check in CHECKS]
 
 
