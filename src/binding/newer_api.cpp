@@ -52,12 +52,12 @@ constexpr Slot<Getter<const KeyValuePairs*, const NativeEpDevice*>> device_ep_op
 constexpr Slot<Getter<const HardwareDevice*, const NativeEpDevice*>> device_hardware{316, 22};
 
 // API 24 (ONNX Runtime 1.24): which provider got which node
-constexpr Slot<Status<const OrtSession*, const AssignedSubgraph* const**, size_t*>> assigned_subgraphs{406, 24};
-constexpr Slot<Status<const AssignedSubgraph*, const char**>> subgraph_ep{407, 24};
-constexpr Slot<Status<const AssignedSubgraph*, const AssignedNode* const**, size_t*>> subgraph_nodes{408, 24};
-constexpr Slot<Status<const AssignedNode*, const char**>> node_name{409, 24};
-constexpr Slot<Status<const AssignedNode*, const char**>> node_domain{410, 24};
-constexpr Slot<Status<const AssignedNode*, const char**>> node_operator{411, 24};
+constexpr Slot<Status<const OrtSession*, const AssignedSubgraph* const**, size_t*>> assigned_subgraphs{407, 24};
+constexpr Slot<Status<const AssignedSubgraph*, const char**>> subgraph_ep{408, 24};
+constexpr Slot<Status<const AssignedSubgraph*, const AssignedNode* const**, size_t*>> subgraph_nodes{409, 24};
+constexpr Slot<Status<const AssignedNode*, const char**>> node_name{410, 24};
+constexpr Slot<Status<const AssignedNode*, const char**>> node_domain{411, 24};
+constexpr Slot<Status<const AssignedNode*, const char**>> node_operator{412, 24};
 
 // The functions of one library, of at least API version `since`.
 class NewerApi {
