@@ -65,6 +65,8 @@ class Facts:
             for prefix in self._prefixes:
                 if (file := prefix / path).is_file():
                     return file
+        if requirement.get("from") == "driver":
+            return self._driver_library(str(requirement.get("library", "")))
         return self.system_library(str(requirement.get("library", "")))
 
     def system_library(self, name: str) -> Path | None:
@@ -74,6 +76,13 @@ class Facts:
             if (file := folder / name).is_file():
                 return file
         return None
+
+    def _driver_library(self, name: str) -> Path | None:
+        """As `system_library`; LD_LIBRARY_PATH counts too, as for the provider that will look for its driver."""
+        for folder in filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")):
+            if Path(folder).is_absolute() and (file := Path(folder) / name).is_file():
+                return file
+        return self.system_library(name)
 
     def _library_folders(self) -> list[Path]:
         if self._platform == "win32":
@@ -125,7 +134,7 @@ class Facts:
                 return tuple(numbers[:1]) or None
         if version := self._first("sys/module/nvidia/version"):
             return (version,)
-        library = self.system_library("libcuda.so.1")
+        library = self._driver_library("libcuda.so.1")
         if library is None:
             return ()
         # No kernel module to ask (WSL, some containers), but the driver's library carries its version in its name
@@ -142,8 +151,11 @@ class Facts:
     def nvidia_gpu(self) -> Fact:
         if self._linux():
             known = [self._model(file) for file in sorted(self._at("proc/driver/nvidia/gpus").glob("*/information"))]
-            if known or self._at("dev/dxg").exists():
-                return tuple(known) or None  # WSL shows no GPU of its own
+            if known:
+                return tuple(known)
+            seen = self._pci(_NVIDIA, _DISPLAY)
+            hidden = not self._at("proc/driver/nvidia").is_dir() and self._driver_library("libcuda.so.1") is not None
+            return None if hidden and not seen else seen  # WSL and some containers have a driver and show no GPU
         return self._pci(_NVIDIA, _DISPLAY)
 
     def _model(self, file: Path) -> str:

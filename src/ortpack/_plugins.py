@@ -199,6 +199,9 @@ def activate(library: Library, plugin: Runtime) -> Runtime:
     if plugin.provenance.get("origin") == "vendor":
         name, file, wanted = _ask(plugin)
     with _lock:
+        # The user may have registered it by hand, under another name
+        same = (key for key, known in _registered.items() if key[0] == library.path and known.path == file)
+        name = next(same, (library.path, name))[1]
         if (library.path, name) not in _registered:
             try:
                 _register(library, name, file)

@@ -6,11 +6,12 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ortpack import _binding
+from ortpack import _binding, errors
 from ortpack._binding import Session
 from ortpack._options import SessionOptions
 from ortpack._values import IOBinding, OrtValue
 from ortpack.errors import (
+    FallbackWarning,
     InvalidArgument,
     InvalidProtobuf,
     NoSuchFile,
@@ -283,6 +284,21 @@ class InferenceSession(Session):
         self._options = options
         self._provider_options = {**{name: chosen for name, chosen in (*given, *wanted) if name != CPU}, CPU: {}}
         self._inputs = self._outputs = None
+        if names:
+            self._warn_if_idle(names)
+
+    def _warn_if_idle(self, names: set[str]) -> None:
+        """Make it heard when the providers that were asked for got no node: everything runs on the CPU then."""
+        try:
+            placed = self.placement()
+        except errors.NotImplemented:
+            return
+        if placed and names.isdisjoint(placed):
+            import warnings  # noqa: PLC0415
+
+            total = sum(len(nodes) for nodes in placed.values())
+            text = f"{', '.join(sorted(names))} runs none of the model's {total} nodes; {', '.join(placed)} runs them"
+            warnings.warn(text, FallbackWarning, stacklevel=4)
 
     def placement(self) -> dict[str, tuple[PlacedNode, ...]]:
         """Which provider runs which nodes, as ONNX Runtime assigned them; those of subgraphs included.
