@@ -71,6 +71,7 @@ ALL_PROVIDERS = (
 
 _verbosity = 0  # of sessions that set none
 
+_SERVICE = "AzureExecutionProvider"  # in many builds; runs operators that call services, and no others
 _PLUGIN_API = 22  # of ORT, since which there are execution provider libraries
 _ASSIGNMENT_API = 24  # since which a session can tell who got its nodes, if this entry is set
 _ASSIGNMENT = "session.record_ep_graph_assignment_info"
@@ -284,7 +285,7 @@ class InferenceSession(Session):
         self._options = options
         self._provider_options = {**{name: chosen for name, chosen in (*given, *wanted) if name != CPU}, CPU: {}}
         self._inputs = self._outputs = None
-        if names:
+        if names - {_SERVICE}:
             self._warn_if_idle(names)
 
     def _warn_if_idle(self, names: set[str]) -> None:

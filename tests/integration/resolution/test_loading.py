@@ -164,7 +164,7 @@ def test_a_bad_library_is_refused_with_its_reason_and_no_crash(
 def test_doctor_shows_the_choice_and_its_reason(site: Site) -> None:
     site.add("cpu")
     site.add("mine", reduced=True, release=OLDER)
-    done = site.run("-m", "ortpack", "doctor")
+    done = site.run("-m", "ortpack", "doctor", COLUMNS="200")
     assert done.returncode == 0, done.stderr
     assert "cpu   chosen" in done.stdout
     assert "load it by name or path" in done.stdout
