@@ -30,7 +30,7 @@ class Described(dict[str, "Fact"]):
     [
         (
             {"nvidia-gpu": ("NVIDIA L4",), "cuda-driver": ("13.0",)},
-            "this machine has an NVIDIA GPU (NVIDIA L4) and no runtime",
+            "has an NVIDIA GPU (NVIDIA L4) and no runtime",
         ),
         ({"nvidia-gpu": ("NVIDIA L4",), "cuda-driver": ("13.0",)}, "pip install ortpack[cuda]"),
         ({"nvidia-gpu": ("NVIDIA L4",), "cuda-driver": ("12.4",)}, "pip install ortpack[cuda12]"),
