@@ -51,7 +51,7 @@ def examine(*, verify: bool) -> dict[str, Any]:
                 "version": plugin.ort_version,
                 "path": str(plugin.path),
             }
-            for plugin in vendor_plugins()
+            for plugin in vendor_plugins(runtimes)
         ],
         "damage": {entry.name: found for entry in runtimes if (found := entry.damage(hashes=verify))},
         "verified": verify,

@@ -211,6 +211,12 @@ class Facts:
     def intel_npu(self) -> Fact:
         return self._pci(_INTEL, _ACCELERATOR)
 
+    def intel_device(self) -> Fact:
+        """Anything of Intel's that computes."""
+        parts = [self["cpu-vendor"], self["intel-gpu"], self["intel-npu"]]
+        found = [value for values in parts for value in values or () if value not in ("AuthenticAMD", "HygonGenuine")]
+        return tuple(found) or (None if None in parts else ())
+
     def rocm(self) -> Fact:
         if not self._linux():
             return None
@@ -232,6 +238,7 @@ _PROBES: dict[str, Callable[[Facts], Fact]] = {
     "amd-gpu": lambda facts: facts._pci(_AMD, _DISPLAY),
     "intel-gpu": lambda facts: facts._pci(_INTEL, _DISPLAY),
     "intel-npu": Facts.intel_npu,
+    "intel-device": Facts.intel_device,
     "rocm": Facts.rocm,
     "cpu-vendor": Facts.cpu_vendor,
     "cpu-feature": Facts.cpu_features,

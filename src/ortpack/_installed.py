@@ -7,6 +7,7 @@ installed packages are searched: never the working directory, never what `sys.pa
 from __future__ import annotations
 
 import json
+import os
 import site
 import sysconfig
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ class Host:
     ort_versions: str  # ">=1.24,<2"; empty: any
     runtime: str | None = None  # by name; None: any that fits
     registration: str = ""  # plugins: the name that the library is registered under
+    distribution: str = ""  # plugins: the vendor's package that the library lies in; empty: it lies in our folder
+    missing: str = ""  # plugins: what is wrong with that package, if something is
     device_types: Mapping[str, str] = field(default_factory=dict)  # plugins: device name -> CPU, GPU or NPU
     files: Mapping[str, int] = field(default_factory=dict)  # extensions: file in the host's folder -> bytes
 
@@ -186,7 +189,8 @@ def _runtime(folder: Path, data: object) -> Runtime:
     if kind not in (RUNTIME, PLUGIN, EXTENSION):
         raise _SchemaError(f"kind {kind!r} is not known to this loader: pip install --upgrade ortpack")
     library = ""
-    if kind != EXTENSION:
+    host, place = _host(kind, data)
+    if kind == RUNTIME or (kind == PLUGIN and place is None):
         library = _inside(_get(data, "library", str), "library")
         if library not in files:
             raise _SchemaError(f"library: {library!r} is not among files")
@@ -202,7 +206,7 @@ def _runtime(folder: Path, data: object) -> Runtime:
         api_version=_get(data, "api_version", int),
         linkage=_get(data, "linkage", str) if kind == RUNTIME else "shared",
         path=folder,
-        library=folder / library,
+        library=place or folder / library,
         providers=_strings(data, "providers"),
         devices={name: _strings(devices, name, "devices.") for name in devices},
         priority=_get(data, "priority", int),
@@ -213,13 +217,14 @@ def _runtime(folder: Path, data: object) -> Runtime:
         requires=tuple(_requirement(entry) for entry in _get(data, "requires", list)),
         provenance=_get(data, "provenance", dict),
         kind=kind,
-        host=_host(kind, data),
+        host=host,
         needs=tuple(_need(entry) for entry in data.get("needs", ())),
         extra=str(data.get("extra", "")),
     )
 
 
-def _host(kind: str, data: dict[str, Any]) -> Host | None:
+def _host(kind: str, data: dict[str, Any]) -> tuple[Host | None, Path | None]:
+    """What a plugin or extension works with, and a plugin's library if it lies in its vendor's package."""
     if kind == PLUGIN:
         plugin = _get(data, "plugin", dict)
         types = {
@@ -227,11 +232,19 @@ def _host(kind: str, data: dict[str, Any]) -> Host | None:
             for name, entry in plugin.get("ep_devices", {}).items()
             if isinstance(entry, dict)
         }
-        return Host(
+        distribution, place, missing = "", None, ""
+        if "distribution" in plugin:
+            distribution = _get(plugin, "distribution", str, "plugin.")
+            path = _inside(_get(plugin, "path", str, "plugin."), "plugin.path")
+            place, missing = _in_package(distribution, _get(plugin, "version", str, "plugin."), path)
+        host = Host(
             ort_versions=_get(plugin, "ort_versions", str, "plugin."),
             registration=_get(plugin, "registration", str, "plugin."),
             device_types=types,
+            distribution=distribution,
+            missing=missing,
         )
+        return host, place
     if kind == EXTENSION:
         extends = _get(data, "extends", dict)
         files = _get(extends, "files", dict, "extends.")
@@ -239,12 +252,43 @@ def _host(kind: str, data: dict[str, Any]) -> Host | None:
             _inside(name, f"extends.files.{name}")
             if not isinstance(entry, dict):
                 raise _SchemaError(f"extends.files.{name}: an object with sha256 and size is expected")
-        return Host(
+        host = Host(
             runtime=_get(extends, "runtime", str, "extends."),
             ort_versions=_get(extends, "ort_versions", str, "extends."),
             files={name: _get(entry, "size", int, f"extends.files.{name}.") for name, entry in files.items()},
         )
-    return None
+        return host, None
+    return None, None
+
+
+def _in_package(distribution: str, version: str, path: str) -> tuple[Path, str]:
+    """A file of an installed distribution; and if it is not there in that version, a sentence that says so."""
+    wanted = _normal(distribution)
+    other = ""
+    for folder in search_folders():
+        try:
+            names = os.listdir(folder)  # noqa: PTH208 - of names, which a big site-packages has thousands of
+        except OSError:
+            continue
+        for name in names:
+            if not name.endswith(".dist-info"):
+                continue
+            package, _, installed_version = name.removesuffix(".dist-info").partition("-")
+            if _normal(package) != wanted:
+                continue
+            if installed_version == version and (file := folder / path).is_file():
+                return file, ""
+            other = other or installed_version
+    if other == version:
+        return Path(
+            path
+        ), f"{path} of {distribution} {version} is missing: pip install --force-reinstall {distribution}"
+    found = f"{distribution} {other} is installed, it needs {version}" if other else f"{distribution} is not installed"
+    return Path(path), f'{found}: pip install "{distribution}=={version}"'
+
+
+def _normal(name: str) -> str:
+    return name.replace("_", "-").replace(".", "-").lower()
 
 
 def _need(entry: object) -> Need:

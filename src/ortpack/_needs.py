@@ -22,6 +22,7 @@ _SAYS = {
     "amd-gpu": ("the AMD GPU is {have}", "this machine has no AMD GPU"),
     "intel-gpu": ("the Intel GPU is {have}", "this machine has no Intel GPU"),
     "intel-npu": ("the Intel NPU is {have}", "this machine has no Intel NPU"),
+    "intel-device": ("the Intel device is {have}", "this machine has no CPU, GPU or NPU of Intel"),
     "rocm": ("this machine has ROCm {have}", "this machine has no ROCm"),
     "cpu-vendor": ("the CPU's vendor is {have}", "the CPU's vendor is another"),
     "cpu-feature": ("the CPU does not have it", "the CPU does not have it"),

@@ -248,8 +248,16 @@ def _library(runtime: LoadedRuntime | None) -> Library:
 _HELPER = re.compile(r"^def get_library_path\(", re.MULTILINE)
 
 
+def vendor_plugins(companions: Iterable[Runtime] = ()) -> tuple[Runtime, ...]:
+    """The plugins of vendors' packages, less those that one of `companions` describes better."""
+    names = {entry.name for entry in companions}
+    known = {entry.host.distribution for entry in companions if entry.host}
+    found = _vendor_plugins(search_folders())
+    return tuple(p for p in found if p.name not in names and p.provenance["distribution"] not in known)
+
+
 @functools.cache
-def vendor_plugins(folders: Sequence[Path] | None = None) -> tuple[Runtime, ...]:
+def _vendor_plugins(folders: Sequence[Path]) -> tuple[Runtime, ...]:
     """Installed packages with the helper `get_library_path`, which ONNX Runtime documents for plugins, as plugins.
 
     Reads their sources and imports none of them. Only packages that a distribution in `folders` (site-packages)
@@ -258,7 +266,7 @@ def vendor_plugins(folders: Sequence[Path] | None = None) -> tuple[Runtime, ...]
     from importlib.metadata import distributions  # noqa: PLC0415 - slow to import, and rarely needed
 
     found: dict[str, Runtime] = {}
-    for folder in search_folders() if folders is None else folders:
+    for folder in folders:
         for distribution in distributions(path=[str(folder)]):
             for package in _packages(distribution):
                 file = folder / package / "__init__.py"

@@ -264,6 +264,8 @@ class _Judge:
             )
         if damage := self._damage.get(runtime.name, ()):
             return f"{'; '.join(damage)}: reinstall the package that brought it"
+        if runtime.host and runtime.host.missing:
+            return runtime.host.missing
         return unmet(runtime, self._facts)
 
     def _by_name(self, name: str) -> Runtime | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import threading
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +15,12 @@ from ortpack._installed import PLUGIN, BrokenRuntime, Runtime, installed, read_r
 from ortpack._machine import this_machine
 from ortpack._resolve import CPU, Candidate, Resolution, Wish, demand, resolve
 from ortpack.errors import (
-    FallbackWarning,
     OrtError,
     RuntimeLoadError,
     RuntimeNotFoundError,
     RuntimeUnusableError,
     UnknownDeviceError,
+    warn_fallback,
 )
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def _facts() -> Facts:
 def _with_vendors(found: Iterable[Runtime | BrokenRuntime], wish: Wish) -> tuple[Runtime | BrokenRuntime, ...]:
     """`found`, and vendors' plugins when the wish needs something that none of them has."""
     found = tuple(found)
-    here = [entry for entry in found if isinstance(entry, Runtime)]
+    here = tuple(entry for entry in found if isinstance(entry, Runtime))
     no_name = wish.runtime is not None and all(wish.runtime != entry.name for entry in found)
     no_device = wish.device is not None and all(wish.device not in entry.devices for entry in here)
     lacking = {name for name in wish.providers if all(name not in entry.providers for entry in here)}
@@ -83,10 +82,9 @@ def _with_vendors(found: Iterable[Runtime | BrokenRuntime], wish: Wish) -> tuple
         return found
     from ortpack._plugins import described, provider_names, vendor_plugins  # noqa: PLC0415 - reads many files
 
-    names = {entry.name for entry in found}
-    plugins = [plugin for plugin in vendor_plugins() if plugin.name not in names]
+    plugins = vendor_plugins(here)
     if lacking:
-        plugins = [described(plugin, provider_names(plugin)) for plugin in plugins]
+        plugins = tuple(described(plugin, provider_names(plugin)) for plugin in plugins)
     return (*found, *plugins)
 
 
@@ -231,8 +229,7 @@ def _first_that_loads(candidates: Sequence[Candidate], failures: list[str]) -> L
             failures.append(f"{candidate.runtime.name}: {error}")
             continue
         if failures:
-            message = f"ortpack runs on {loaded.info.name!r} because: {'; '.join(failures)}"
-            warnings.warn(message, FallbackWarning, stacklevel=5)
+            warn_fallback(f"ortpack runs on {loaded.info.name!r} because: {'; '.join(failures)}")
         return loaded
     raise RuntimeLoadError("no installed runtime can be loaded: " + "; ".join(failures))
 

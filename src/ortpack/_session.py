@@ -11,13 +11,13 @@ from ortpack._binding import Session
 from ortpack._options import SessionOptions
 from ortpack._values import IOBinding, OrtValue
 from ortpack.errors import (
-    FallbackWarning,
     InvalidArgument,
     InvalidProtobuf,
     NoSuchFile,
     OrtError,
     UnknownDeviceError,
     UnknownProviderError,
+    warn_fallback,
 )
 
 if TYPE_CHECKING:
@@ -295,11 +295,10 @@ class InferenceSession(Session):
         except errors.NotImplemented:
             return
         if placed and names.isdisjoint(placed):
-            import warnings  # noqa: PLC0415
-
             total = sum(len(nodes) for nodes in placed.values())
-            text = f"{', '.join(sorted(names))} runs none of the model's {total} nodes; {', '.join(placed)} runs them"
-            warnings.warn(text, FallbackWarning, stacklevel=4)
+            warn_fallback(
+                f"{', '.join(sorted(names))} runs none of the model's {total} nodes, {', '.join(placed)} does"
+            )
 
     def placement(self) -> dict[str, tuple[PlacedNode, ...]]:
         """Which provider runs which nodes, as ONNX Runtime assigned them; those of subgraphs included.

@@ -65,7 +65,9 @@ def test_a_plugin_that_gets_no_node_at_all_is_a_warning_or_an_error(site: Site, 
     code = "session, difference, nodes = compare('ppocr_det', device='nxrt-ep-cpu'%s)\nprint(difference, *nodes)"
     done = site.code(helpers + code % "")
     assert done.stdout.split() == ["0.0", "CPUExecutionProvider"], done.stderr
-    assert done.stderr.count("FallbackWarning: cpu_ep runs none of the model's 328 nodes") == 1
+    assert (
+        done.stderr.count("FallbackWarning: cpu_ep runs none of the model's 328 nodes, CPUExecutionProvider does") == 1
+    )
     message = last_line(site.code(helpers + code % ", allow_fallback=False"))
     assert "ortpack.errors" in message
     assert "CPU" in message
@@ -263,6 +265,32 @@ def test_a_companion_for_a_newer_ort_is_passed_over_with_a_warning_and_refused_w
     assert done.stderr.count("FallbackWarning") == 1
     assert says in done.stderr
     assert says in last_line(site.code(code, ORTPACK_RUNTIME="nxrt"))
+
+
+def test_a_companion_names_the_file_of_its_vendors_package(site: Site, tmp_path: Path) -> None:
+    site.add("cpu")
+    companion(site)
+    file = site.folder / "ortpack_runtimes" / "nxrt" / "runtime.json"
+    data = json.loads(file.read_text())
+    path = f"nxrt_ep_cpu/{data.pop('library')}"
+    data["plugin"] |= {"distribution": "nxrt-ep-cpu", "version": "0.1.0.dev6", "path": path}
+    data["files"] = {}
+    file.write_text(json.dumps(data))
+    code = f"import ortpack; s = ortpack.InferenceSession({str(model('silero_vad'))!r}%s); print(s.get_providers()[0])"
+    assert site.code(code % "").stdout.strip() == "cpu_ep"
+    assert "UnknownDeviceError" in last_line(site.code(code % ", device='nxrt-ep-cpu'"))  # one plugin, not two
+    data["plugin"]["version"] = "0.2.0"
+    file.write_text(json.dumps(data))
+    says = 'nxrt-ep-cpu 0.1.0.dev6 is installed, it needs 0.2.0: pip install "nxrt-ep-cpu==0.2.0"'
+    assert says in last_line(site.code(code % ", device='nxrt'"))
+    data["plugin"] |= {"distribution": "nxrt-ep-gpu", "path": "x/y.so"}
+    file.write_text(json.dumps(data))
+    assert 'nxrt-ep-gpu is not installed: pip install "nxrt-ep-gpu==0.2.0"' in last_line(
+        site.code(code % ", device='nxrt'")
+    )
+    data["plugin"]["path"] = "../y.so"
+    file.write_text(json.dumps(data))
+    assert "plugin.path: '../y.so' leaves" in last_line(site.code(code % ", runtime='nxrt'"))
 
 
 def test_a_companion_alone_says_that_a_runtime_is_missing(site: Site) -> None:

@@ -106,6 +106,21 @@ def test_devices_are_told_by_vendor_and_class(tmp_path: Path) -> None:
     assert facts["nvidia-gpu"] == ()
 
 
+@pytest.mark.parametrize(
+    ("vendor", "device", "found"),
+    [
+        ("GenuineIntel", "0x1002", ("GenuineIntel",)),
+        ("AuthenticAMD", "0x1002", ()),
+        ("AuthenticAMD", "0x8086", ("0x8086:0x1234",)),
+    ],
+)
+def test_a_cpu_or_gpu_of_intel_is_an_intel_device(
+    tmp_path: Path, vendor: str, device: str, found: tuple[str, ...]
+) -> None:
+    tree(tmp_path, {"proc/cpuinfo": f"vendor_id : {vendor}\n", **pci(1, device, "0x030000")})
+    assert Facts(root=tmp_path, platform="linux")["intel-device"] == found
+
+
 def test_where_no_bus_is_shown_devices_are_not_known(tmp_path: Path) -> None:
     assert Facts(root=tmp_path, platform="linux")["intel-gpu"] is None
 
