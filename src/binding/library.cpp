@@ -55,7 +55,7 @@ Library& Library::open(const std::string& path) {
   return *library;
 }
 
-Library::Library(const OrtApiBase& base, const std::string& path) : path_(path) {
+Library::Library(const OrtApiBase& base, const std::string& path) : base_(&base), path_(path) {
   version_ = base.GetVersionString();
   unsigned major = 0;
   unsigned minor = 0;
@@ -78,11 +78,24 @@ Library::Library(const OrtApiBase& base, const std::string& path) : path_(path) 
   check(*api_, api_->GetAllocatorWithDefaultOptions(&allocator_));
 }
 
-void Library::need(uint32_t since, const char* what) const {
-  if (table_version_ < since) {
+namespace {
+
+void demand_version(uint32_t has, uint32_t since, const char* what, const std::string& version) {
+  if (has < since) {
     throw Error("NotImplemented", std::string(what) + " needs ONNX Runtime 1." + std::to_string(since) +
-                                      " or newer; this runtime is " + version_);
+                                      " or newer; this runtime is " + version);
   }
+}
+
+}  // namespace
+
+void Library::need(uint32_t since, const char* what) const { demand_version(table_version_, since, what, version_); }
+
+const OrtApi& Library::newer_api(uint32_t since, const char* what) const {
+  demand_version(api_version_, since, what, version_);
+  const OrtApi* table = base_->GetApi(since);
+  if (table == nullptr) throw Error("NotImplemented", std::string(what) + " is not part of this runtime");
+  return *table;
 }
 
 OrtEnv* Library::env() {

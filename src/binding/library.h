@@ -29,6 +29,9 @@ class Library {
   // Throws NotImplemented, naming `what`, when the library is older than API version `since`.
   void need(uint32_t since, const char* what) const;
 
+  // The API table of version `since`, which is newer than the header; throws as `need` does.
+  const OrtApi& newer_api(uint32_t since, const char* what) const;
+
   OrtEnv* env();  // made at first use
   const OrtMemoryInfo* cpu_memory() const noexcept { return cpu_memory_; }
   OrtAllocator* allocator() const noexcept { return allocator_; }
@@ -41,6 +44,7 @@ class Library {
  private:
   Library(const OrtApiBase& base, const std::string& path);
 
+  const OrtApiBase* base_;
   const OrtApi* api_;
   uint32_t table_version_;  // of the API table in use: the library's or the header's, whichever is older
   uint32_t api_version_;

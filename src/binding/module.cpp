@@ -1,5 +1,6 @@
 // The module `_binding`: everything native of the package.
 #include "io_binding.h"
+#include "newer_api.h"
 
 NB_MODULE(_binding, module) {
   using namespace ortpack;
@@ -14,4 +15,5 @@ NB_MODULE(_binding, module) {
   bind_options(module);
   bind_session(module);
   bind_io_binding(module);
+  bind_newer_api(module);
 }

@@ -136,6 +136,7 @@ void SessionOptions::append_provider(const std::string& name, const Options& opt
   const KeyValues pairs(options);
   const size_t count = pairs.keys.size();
   if (name == "CPUExecutionProvider") return;  // always there, always last
+  library_->env();  // providers in libraries of their own log while they are loaded, and the logger comes with it
   if (name == "CUDAExecutionProvider") {
     append_with<OrtCUDAProviderOptionsV2>(
         api, get(), pairs, api.CreateCUDAProviderOptions, api.UpdateCUDAProviderOptions,

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from ortpack._options import GraphOptimizationLevel as GraphOptimizationLevel
     from ortpack._options import RunOptions as RunOptions
     from ortpack._options import SessionOptions as SessionOptions
+    from ortpack._plugins import OrtEpDevice as OrtEpDevice
+    from ortpack._plugins import OrtHardwareDevice as OrtHardwareDevice
+    from ortpack._plugins import OrtHardwareDeviceType as OrtHardwareDeviceType
+    from ortpack._plugins import get_ep_devices as get_ep_devices
+    from ortpack._plugins import register_execution_provider_library as register_execution_provider_library
+    from ortpack._plugins import unregister_execution_provider_library as unregister_execution_provider_library
     from ortpack._resolve import Candidate as Candidate
     from ortpack._resolve import Resolution as Resolution
     from ortpack._runtime import LoadedRuntime as LoadedRuntime
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from ortpack._session import InferenceSession as InferenceSession
     from ortpack._session import ModelMetadata as ModelMetadata
     from ortpack._session import NodeArg as NodeArg
+    from ortpack._session import PlacedNode as PlacedNode
     from ortpack._session import get_all_providers as get_all_providers
     from ortpack._session import get_available_providers as get_available_providers
     from ortpack._session import get_build_info as get_build_info
@@ -47,12 +54,21 @@ __version__ = "0.1.0"
 _MODULES = {
     "_installed": ("Runtime",),
     "_options": ("ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel", "RunOptions", "SessionOptions"),
+    "_plugins": (
+        "OrtEpDevice",
+        "OrtHardwareDevice",
+        "OrtHardwareDeviceType",
+        "get_ep_devices",
+        "register_execution_provider_library",
+        "unregister_execution_provider_library",
+    ),
     "_resolve": ("Candidate", "Resolution"),
     "_runtime": ("LoadedRuntime", "explain", "load_runtime", "runtime", "runtimes"),
     "_session": (
         "InferenceSession",
         "ModelMetadata",
         "NodeArg",
+        "PlacedNode",
         "get_all_providers",
         "get_available_providers",
         "get_build_info",

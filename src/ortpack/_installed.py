@@ -7,6 +7,7 @@ installed packages are searched: never the working directory, never what `sys.pa
 from __future__ import annotations
 
 import json
+import os
 import site
 import sysconfig
 from dataclasses import dataclass, field
@@ -19,21 +20,45 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 SCHEMA = 1  # of runtime.json; a newer one is refused
+RUNTIME, PLUGIN, EXTENSION = "runtime", "plugin", "extension"
 FOLDER = "ortpack_runtimes"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Need:
+    """A fact of the machine that has to hold: to be at least, to be one of, or just to be there."""
+
+    fact: str
+    mend: str  # what to tell the user
+    at_least: str | None = None
+    one_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """The runtime that a plugin or an extension works with."""
+
+    ort_versions: str  # ">=1.24,<2"; empty: any
+    runtime: str | None = None  # by name; None: any that fits
+    registration: str = ""  # plugins: the name that the library is registered under
+    distribution: str = ""  # plugins: the vendor's package that the library lies in; empty: it lies in our folder
+    missing: str = ""  # plugins: what is wrong with that package, if something is
+    device_types: Mapping[str, str] = field(default_factory=dict)  # plugins: device name -> CPU, GPU or NPU
+    files: Mapping[str, int] = field(default_factory=dict)  # extensions: file in the host's folder -> bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """A runtime as its `runtime.json` describes it."""
+    """A runtime as its `runtime.json` describes it, or what adds execution providers to one."""
 
     name: str
     variant: str
     target: str
-    ort_version: str
-    api_version: int  # of ORT's C API, as the library has it
+    ort_version: str  # of plugins: their own version
+    api_version: int  # of ORT's C API, as the library has it; of plugins: the oldest that they work with
     linkage: str
     path: Path  # the folder
-    library: Path  # absolute
+    library: Path  # absolute; of extensions: none, their folder stands here
     providers: tuple[str, ...]
     devices: Mapping[str, tuple[str, ...]]  # device name -> its providers, in order; the first device is the default
     priority: int  # automatic mode takes the highest
@@ -41,8 +66,17 @@ class Runtime:
     reduced: bool  # holds some operators only, so it is never taken automatically
     platform: Mapping[str, str]
     files: Mapping[str, Mapping[str, Any]] = field(repr=False)  # name -> {"sha256": hex, "size": bytes}
-    requires: tuple[Mapping[str, str], ...] = field(repr=False)
+    requires: tuple[Mapping[str, Any], ...] = field(repr=False)
     provenance: Mapping[str, Any] = field(repr=False)
+    kind: str = RUNTIME  # or PLUGIN, or EXTENSION
+    host: Host | None = None  # of plugins and extensions
+    needs: tuple[Need, ...] = field(default=(), repr=False)
+    extra: str = ""  # of ortpack, which installs it with all that it requires
+
+    @property
+    def install(self) -> str:
+        """The command that installs it with all that it requires."""
+        return f'pip install "ortpack[{self.extra or self.name}]"'
 
     def damage(self, *, hashes: bool = False) -> list[str]:
         """What is wrong with the files on disk: missing or of another size and, with `hashes`, of other bytes."""
@@ -58,6 +92,12 @@ class Runtime:
                 found.append(f"{name} has {size:,} bytes instead of {expected['size']:,}")
             elif hashes and _sha256(file) != expected["sha256"]:
                 found.append(f"{name} has other bytes than were installed (SHA-256 differs)")
+        for name, expected_size in (self.host.files if self.host else {}).items():
+            file = self.path.parent / str(self.host and self.host.runtime) / name
+            if not file.is_file():
+                found.append(f"{file} is missing")
+            elif (size := file.stat().st_size) != expected_size:
+                found.append(f"{file} has {size:,} bytes instead of {expected_size:,}")
         return found
 
 
@@ -145,31 +185,129 @@ def _runtime(folder: Path, data: object) -> Runtime:
             raise _SchemaError(f"files.{name}: an object with sha256 and size is expected")
         _get(entry, "size", int, f"files.{name}.")
         _get(entry, "sha256", str, f"files.{name}.")
-    library = _inside(_get(data, "library", str), "library")
-    if library not in files:
-        raise _SchemaError(f"library: {library!r} is not among files")
+    kind = data.get("kind", RUNTIME)
+    if kind not in (RUNTIME, PLUGIN, EXTENSION):
+        raise _SchemaError(f"kind {kind!r} is not known to this loader: pip install --upgrade ortpack")
+    library = ""
+    host, place = _host(kind, data)
+    if kind == RUNTIME or (kind == PLUGIN and place is None):
+        library = _inside(_get(data, "library", str), "library")
+        if library not in files:
+            raise _SchemaError(f"library: {library!r} is not among files")
     devices = _get(data, "devices", dict)
     if not devices:
         raise _SchemaError("devices: at least one is expected")
+    version = _get(data, "version" if kind == PLUGIN else "ort_version", str)
     return Runtime(
         name=_get(data, "name", str),
         variant=_get(data, "variant", str),
         target=_get(data, "target", str),
-        ort_version=_get(data, "ort_version", str),
+        ort_version=version,
         api_version=_get(data, "api_version", int),
-        linkage=_get(data, "linkage", str),
+        linkage=_get(data, "linkage", str) if kind == RUNTIME else "shared",
         path=folder,
-        library=folder / library,
+        library=place or folder / library,
         providers=_strings(data, "providers"),
         devices={name: _strings(devices, name, "devices.") for name in devices},
         priority=_get(data, "priority", int),
-        model_formats=_strings(data, "model_formats"),
-        reduced=_get(data, "reduced", bool),
+        model_formats=_strings(data, "model_formats") if kind == RUNTIME else (),
+        reduced=_get(data, "reduced", bool) if kind == RUNTIME else False,
         platform={key: str(value) for key, value in _get(data, "platform", dict).items()},
         files=files,
-        requires=tuple(_get(data, "requires", list)),
+        requires=tuple(_requirement(entry) for entry in _get(data, "requires", list)),
         provenance=_get(data, "provenance", dict),
+        kind=kind,
+        host=host,
+        needs=tuple(_need(entry) for entry in data.get("needs", ())),
+        extra=str(data.get("extra", "")),
     )
+
+
+def _host(kind: str, data: dict[str, Any]) -> tuple[Host | None, Path | None]:
+    """What a plugin or extension works with, and a plugin's library if it lies in its vendor's package."""
+    if kind == PLUGIN:
+        plugin = _get(data, "plugin", dict)
+        types = {
+            name: str(entry.get("device_type", ""))
+            for name, entry in plugin.get("ep_devices", {}).items()
+            if isinstance(entry, dict)
+        }
+        distribution, place, missing = "", None, ""
+        if "distribution" in plugin:
+            distribution = _get(plugin, "distribution", str, "plugin.")
+            path = _inside(_get(plugin, "path", str, "plugin."), "plugin.path")
+            place, missing = _in_package(distribution, _get(plugin, "version", str, "plugin."), path)
+        host = Host(
+            ort_versions=_get(plugin, "ort_versions", str, "plugin."),
+            registration=_get(plugin, "registration", str, "plugin."),
+            device_types=types,
+            distribution=distribution,
+            missing=missing,
+        )
+        return host, place
+    if kind == EXTENSION:
+        extends = _get(data, "extends", dict)
+        files = _get(extends, "files", dict, "extends.")
+        for name, entry in files.items():
+            _inside(name, f"extends.files.{name}")
+            if not isinstance(entry, dict):
+                raise _SchemaError(f"extends.files.{name}: an object with sha256 and size is expected")
+        host = Host(
+            runtime=_get(extends, "runtime", str, "extends."),
+            ort_versions=_get(extends, "ort_versions", str, "extends."),
+            files={name: _get(entry, "size", int, f"extends.files.{name}.") for name, entry in files.items()},
+        )
+        return host, None
+    return None, None
+
+
+def _in_package(distribution: str, version: str, path: str) -> tuple[Path, str]:
+    """A file of an installed distribution; and if it is not there in that version, a sentence that says so."""
+    wanted = _normal(distribution)
+    other = ""
+    for folder in search_folders():
+        try:
+            names = os.listdir(folder)  # noqa: PTH208 - of names, which a big site-packages has thousands of
+        except OSError:
+            continue
+        for name in names:
+            if not name.endswith(".dist-info"):
+                continue
+            package, _, installed_version = name.removesuffix(".dist-info").partition("-")
+            if _normal(package) != wanted:
+                continue
+            if installed_version == version and (file := folder / path).is_file():
+                return file, ""
+            other = other or installed_version
+    if other == version:
+        return Path(
+            path
+        ), f"{path} of {distribution} {version} is missing: pip install --force-reinstall {distribution}"
+    found = f"{distribution} {other} is installed, it needs {version}" if other else f"{distribution} is not installed"
+    return Path(path), f'{found}: pip install "{distribution}=={version}"'
+
+
+def _normal(name: str) -> str:
+    return name.replace("_", "-").replace(".", "-").lower()
+
+
+def _need(entry: object) -> Need:
+    if not isinstance(entry, dict):
+        raise _SchemaError("needs: a list of objects is expected")
+    return Need(
+        fact=_get(entry, "fact", str, "needs."),
+        mend=str(entry.get("mend", "")),
+        at_least=_get(entry, "at_least", str, "needs.") if "at_least" in entry else None,
+        one_of=_strings(entry, "one_of", "needs.") if "one_of" in entry else (),
+    )
+
+
+def _requirement(entry: object) -> Mapping[str, Any]:
+    if not isinstance(entry, dict):
+        raise _SchemaError("requires: a list of objects is expected")
+    if "path" in entry:
+        _inside(_get(entry, "path", str, "requires."), "requires.path")
+    return entry
 
 
 def _get(data: dict[str, Any], key: str, kind: type, where: str = "") -> Any:

@@ -7,12 +7,13 @@ import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ortpack import errors
-from ortpack._binding import NativeSessionOptions, RunOptions
+from ortpack._binding import NativeSessionOptions, RunOptions, append_ep_devices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ortpack._binding import Library
+    from ortpack._plugins import OrtEpDevice
     from ortpack._values import OrtValue
 
 __all__ = ["ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel", "RunOptions", "SessionOptions"]
@@ -87,6 +88,7 @@ class SessionOptions:
     __slots__ = (
         "_calls",
         "_config",
+        "_devices",
         "_enable_cpu_mem_arena",
         "_enable_mem_pattern",
         "_enable_profiling",
@@ -108,6 +110,7 @@ class SessionOptions:
         self._calls: list[tuple[str, tuple[Any, ...]]] = []  # methods of NativeSessionOptions, with their arguments
         self._config: dict[str, str] = {}
         self._providers: list[tuple[str, dict[str, str]]] = []
+        self._devices: list[tuple[tuple[OrtEpDevice, ...], dict[str, str]]] = []
         self._enable_cpu_mem_arena = True
         self._enable_mem_pattern = True
         self._enable_profiling = False
@@ -128,7 +131,7 @@ class SessionOptions:
 
     def _changed(self) -> dict[str, object]:
         fresh = SessionOptions()
-        names = (name for name in self.__slots__ if name not in ("_calls", "_config", "_providers"))
+        names = (name for name in self.__slots__ if name not in ("_calls", "_config", "_devices", "_providers"))
         changed = {name[1:]: getattr(self, name) for name in names if getattr(self, name) != getattr(fresh, name)}
         return changed | self._config
 
@@ -169,6 +172,8 @@ class SessionOptions:
             native.add_session_config_entry(key, entry)
         for method, arguments in self._calls:
             getattr(native, method)(*arguments)
+        for devices, options in self._devices:
+            append_ep_devices(native, [device._native for device in devices], options)
         return native
 
     # --- properties, all with the official names ----------------------------------------------------------------
@@ -375,6 +380,25 @@ class SessionOptions:
         """Use an execution provider, after those that were added before; for sessions without `providers=`."""
         self._providers.append((_text("name", name), {str(key): str(value) for key, value in (options or {}).items()}))
 
+    def add_provider_for_devices(
+        self, ep_devices: Sequence[OrtEpDevice], provider_options: Mapping[str, object] | None = None
+    ) -> None:
+        """Use an execution provider on these devices (from `get_ep_devices`), after what was added before.
+
+        Sessions with these options run on the runtime that the devices belong to: give them `runtime=` if it is not
+        the default one.
+
+        Raises:
+            InvalidArgument: no device, or devices of several providers.
+        """
+        devices = tuple(ep_devices)
+        names = sorted({device.ep_name for device in devices})
+        if len(names) != 1:
+            raise errors.InvalidArgument(
+                f"ep_devices has to be devices of one execution provider, not of {', '.join(names) or 'none'}"
+            )
+        self._devices.append((devices, {str(key): str(value) for key, value in (provider_options or {}).items()}))
+
     def has_providers(self) -> bool:
-        """Whether `add_provider` was called."""
-        return bool(self._providers)
+        """Whether `add_provider` or `add_provider_for_devices` was called."""
+        return bool(self._providers or self._devices)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ortpack._installed import BrokenRuntime, Runtime
+from ortpack._installed import PLUGIN, RUNTIME, BrokenRuntime, Runtime
+from ortpack._needs import Unknown, fits, numbers, unmet
 from ortpack.errors import (
     RuntimeNotFoundError,
     RuntimeUnusableError,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from ortpack._machine import Machine
+    from ortpack._needs import MachineFacts
 
 BASE_API = 17  # the oldest ORT C API that the binding speaks
 
@@ -40,11 +42,13 @@ class Wish:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One runtime and the verdict on it."""
+    """One runtime, or plugin or extension of one, and the verdict on it."""
 
     runtime: Runtime | BrokenRuntime
     verdict: str  # USABLE or REJECTED
     reason: str
+    host: Runtime | None = None  # whose library a usable plugin or extension works with
+    unfit: bool = False  # rejected for what the machine lacks or for damage, not because something else was wished for
 
     @property
     def usable(self) -> bool:
@@ -69,6 +73,14 @@ class Resolution:
         """The first usable runtime, if any."""
         return next(iter(self.usable), None)
 
+    @property
+    def passed_over(self) -> tuple[Candidate, ...]:
+        """What would have come before the chosen one, had the machine what it needs."""
+        chosen = self.chosen
+        if chosen is None:
+            return ()
+        return tuple(c for c in self.candidates if c.unfit and _priority(c) > chosen.priority)
+
     def __str__(self) -> str:
         lines = [f"{self.machine}; wish: {describe(self.wish)}"]
         for candidate in self.candidates:
@@ -91,7 +103,11 @@ def describe(wish: Wish) -> str:
 
 
 def resolve(
-    found: Iterable[Runtime | BrokenRuntime], machine: Machine, wish: Wish, damage: Mapping[str, Sequence[str]]
+    found: Iterable[Runtime | BrokenRuntime],
+    machine: Machine,
+    wish: Wish,
+    damage: Mapping[str, Sequence[str]],
+    facts: MachineFacts | None = None,
 ) -> Resolution:
     """Judge every runtime in `found`.
 
@@ -100,9 +116,11 @@ def resolve(
         machine: where they would run.
         wish: what the user asked for.
         damage: name of a runtime -> what is wrong with its files.
+        facts: what is known of the machine's devices, drivers and libraries; asked only for what a candidate needs.
     """
-    candidates = [_judge(runtime, machine, wish, damage.get(runtime.name, ())) for runtime in found]
-    candidates.sort(key=_rank)
+    found = tuple(found)
+    judge = _Judge(found, machine, wish, damage, facts or Unknown())
+    candidates = sorted((judge(runtime) for runtime in found), key=lambda candidate: _rank(candidate, wish))
     return Resolution(wish=wish, machine=machine, candidates=tuple(candidates))
 
 
@@ -121,6 +139,11 @@ def demand(resolution: Resolution) -> Runtime:
         what = wish.runtime or wish.device or "cpu"
         raise RuntimeNotFoundError(f"no ONNX Runtime is installed for ortpack: pip install ortpack[{what}]")
     runtimes = [c.runtime for c in resolution.candidates if isinstance(c.runtime, Runtime)]
+    if not any(r.kind == RUNTIME for r in runtimes) and len(runtimes) == len(resolution.candidates):
+        raise RuntimeNotFoundError(
+            f"{', '.join(sorted(r.name for r in runtimes))} only adds to an ONNX Runtime, and none is installed for "
+            "ortpack: pip install ortpack[cpu]"
+        )
     if wish.runtime and wish.runtime not in (c.runtime.name for c in resolution.candidates):
         raise RuntimeNotFoundError(
             f"{wish.asked_by} asks for the runtime {wish.runtime!r}, which is not installed; "
@@ -153,41 +176,133 @@ def _among(label: str, wrong: str, known: Collection[str]) -> str:
     return f"did you mean {folded[nearest[0]]!r}? ({listed})" if nearest else listed
 
 
-def _rank(candidate: Candidate) -> tuple[bool, int, str]:
+def _priority(candidate: Candidate) -> int:
+    return candidate.runtime.priority if isinstance(candidate.runtime, Runtime) else 0
+
+
+def _rank(candidate: Candidate, wish: Wish) -> tuple[bool, bool, bool, int, str]:
+    """What is named comes first, then what is there for the wished device above all, then by priority."""
     runtime = candidate.runtime
-    priority = runtime.priority if isinstance(runtime, Runtime) else 0
-    return (not candidate.usable, -priority, runtime.name)
+    devices = list(runtime.devices) if isinstance(runtime, Runtime) else []
+    beside = wish.device is not None and devices[:1] != [wish.device]
+    return (not candidate.usable, runtime.name != wish.runtime, beside, -_priority(candidate), runtime.name)
 
 
-def _judge(runtime: Runtime | BrokenRuntime, machine: Machine, wish: Wish, damage: Sequence[str]) -> Candidate:
-    if isinstance(runtime, BrokenRuntime):
-        return Candidate(runtime=runtime, verdict=REJECTED, reason=runtime.reason)
-    reason = _against(runtime, machine, wish, damage)
-    if reason:
-        return Candidate(runtime=runtime, verdict=REJECTED, reason=reason)
-    return Candidate(runtime=runtime, verdict=USABLE, reason=_in_favour(runtime, wish))
+class _Judge:
+    """The verdict on one runtime at a time, with the others at hand: a plugin needs a runtime to work with."""
 
+    def __init__(
+        self,
+        found: Sequence[Runtime | BrokenRuntime],
+        machine: Machine,
+        wish: Wish,
+        damage: Mapping[str, Sequence[str]],
+        facts: MachineFacts,
+    ) -> None:
+        self._found = [runtime for runtime in found if isinstance(runtime, Runtime)]
+        self._machine = machine
+        self._wish = wish
+        self._damage = damage
+        self._facts = facts
+        self._unfit: dict[str, str | None] = {}
 
-def _against(runtime: Runtime, machine: Machine, wish: Wish, damage: Sequence[str]) -> str | None:
-    """The first reason why `runtime` can't be taken."""
-    if wish.runtime and wish.runtime != runtime.name:
-        return f"{wish.asked_by} asks for {wish.runtime!r}"
-    if runtime.reduced and wish.runtime != runtime.name:
-        return "it holds only the operators of some models: load it by name or path"
-    if misfit := _platform_misfit(runtime.platform, machine):
-        return f"it is built for {runtime.target}; {misfit}"
-    if runtime.api_version < BASE_API:
-        return (
-            f"ORT {runtime.ort_version} (API {runtime.api_version}) is older than API {BASE_API}, the oldest supported"
-        )
-    if damage:
-        return f"{'; '.join(damage)}: reinstall the package that brought it"
-    if wish.device and wish.device not in runtime.devices:
-        return f"it does not serve the device {wish.device!r}"
-    missing = [provider for provider in wish.providers if provider not in runtime.providers]
-    if missing:
-        return f"it does not have {', '.join(missing)}"
-    return None
+    def __call__(self, runtime: Runtime | BrokenRuntime) -> Candidate:
+        if isinstance(runtime, BrokenRuntime):
+            return Candidate(runtime=runtime, verdict=REJECTED, reason=runtime.reason)
+        if reason := self._unwished(runtime):
+            return Candidate(runtime=runtime, verdict=REJECTED, reason=reason)
+        if reason := self._unfitness(runtime):
+            return Candidate(runtime=runtime, verdict=REJECTED, reason=reason, unfit=True)
+        host = None
+        if runtime.kind != RUNTIME:
+            host, reason = self._host(runtime)
+            if reason:
+                return Candidate(runtime=runtime, verdict=REJECTED, reason=reason, unfit=True)
+        here = (*runtime.providers, *(host.providers if host else ()))
+        missing = [provider for provider in self._wish.providers if provider not in here]
+        if missing:
+            return Candidate(runtime=runtime, verdict=REJECTED, reason=f"it does not have {', '.join(missing)}")
+        reason = _in_favour(runtime, self._wish)
+        if host:
+            reason += f", with the runtime {host.name!r} (ORT {host.ort_version})"
+        return Candidate(runtime=runtime, verdict=USABLE, reason=reason, host=host)
+
+    def _unwished(self, runtime: Runtime) -> str | None:
+        """The first reason why `runtime` is not what the user wants."""
+        wish = self._wish
+        named = wish.runtime == runtime.name
+        if wish.runtime and not named:
+            # A plugin may add the wished device or provider to the named runtime
+            adds = runtime.kind != RUNTIME and (wish.device or wish.providers) and self._by_name(wish.runtime)
+            if not adds:
+                return f"{wish.asked_by} asks for {wish.runtime!r}"
+        if runtime.reduced and not named:
+            return "it holds only the operators of some models: load it by name or path"
+        if runtime.priority < 0 and not (named or wish.device or wish.providers):
+            return f"it is taken only when it is asked for, with device={next(iter(runtime.devices))!r} or by name"
+        if wish.device and wish.device not in runtime.devices:
+            return f"it does not serve the device {wish.device!r}"
+        if runtime.kind == RUNTIME:
+            missing = [provider for provider in wish.providers if provider not in runtime.providers]
+            if missing:
+                return f"it does not have {', '.join(missing)}"
+        return None
+
+    def _unfitness(self, runtime: Runtime) -> str | None:
+        """The first reason why `runtime` can't work on this machine, whoever asks."""
+        if runtime.name not in self._unfit:
+            self._unfit[runtime.name] = self._find_unfitness(runtime)
+        return self._unfit[runtime.name]
+
+    def _find_unfitness(self, runtime: Runtime) -> str | None:
+        if misfit := _platform_misfit(runtime.platform, self._machine):
+            return f"it is built for {runtime.target}; {misfit}"
+        if runtime.kind != PLUGIN and runtime.api_version < BASE_API:
+            return (
+                f"ORT {runtime.ort_version} (API {runtime.api_version}) is older than API {BASE_API}, "
+                "the oldest supported"
+            )
+        if damage := self._damage.get(runtime.name, ()):
+            return f"{'; '.join(damage)}: reinstall the package that brought it"
+        if runtime.host and runtime.host.missing:
+            return runtime.host.missing
+        return unmet(runtime, self._facts)
+
+    def _by_name(self, name: str) -> Runtime | None:
+        return next((runtime for runtime in self._found if runtime.name == name and runtime.kind == RUNTIME), None)
+
+    def _host(self, runtime: Runtime) -> tuple[Runtime | None, str]:
+        """The runtime that a plugin or extension works with, or why there is none."""
+        host = runtime.host
+        assert host is not None  # noqa: S101 - read_runtime gives one to every plugin and extension
+        named = self._wish.runtime if self._wish.runtime != runtime.name else None
+        if name := host.runtime or named:
+            only = self._by_name(name)
+            if only is None:
+                return None, f'it extends the runtime {name!r}, which is not installed: pip install "ortpack[{name}]"'
+            choice = [only]
+        else:
+            # The plainest: least that can go wrong, and nothing loaded that is not needed
+            choice = [r for r in self._found if r.kind == RUNTIME and not r.reduced]
+            choice.sort(key=lambda r: (r.priority, tuple(-part for part in numbers(r.ort_version)), r.name))
+        if not choice:
+            return None, "no ONNX Runtime is installed for it to work with: pip install ortpack[cpu]"
+        reasons = []
+        for candidate in choice:
+            if reason := self._mismatch(runtime, candidate) or self._unfitness(candidate):
+                reasons.append(f"not with {candidate.name!r}: {reason}")
+            else:
+                return candidate, ""
+        return None, "; ".join(reasons)
+
+    @staticmethod
+    def _mismatch(runtime: Runtime, candidate: Runtime) -> str | None:
+        host = runtime.host
+        if host and not fits(candidate.ort_version, host.ort_versions):
+            return f"it is for ORT {host.ort_versions}, this is {candidate.ort_version}: install releases that fit"
+        if runtime.kind == PLUGIN and candidate.api_version < runtime.api_version:
+            return f"it needs ORT's API {runtime.api_version}, this has {candidate.api_version}: use a newer release"
+        return None
 
 
 def _platform_misfit(platform: Mapping[str, str], machine: Machine) -> str | None:
@@ -197,18 +312,15 @@ def _platform_misfit(platform: Mapping[str, str], machine: Machine) -> str | Non
             return f"this machine is {machine}"
     for key in ("libc_version", "os_version"):
         wanted, here = platform.get(key), getattr(machine, key)
-        if wanted and here and _numbers(here) < _numbers(wanted):
+        if wanted and here and numbers(here) < numbers(wanted):
             name = platform.get("libc", "libc") if key == "libc_version" else machine.os
             return f"it needs {name} {wanted} or newer, this machine has {here}"
     return None
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
-
-
 def _in_favour(runtime: Runtime, wish: Wish) -> str:
-    what = f"ORT {runtime.ort_version} for {runtime.target}"
+    what = f"{runtime.kind} {runtime.ort_version}" if runtime.kind == PLUGIN else f"ORT {runtime.ort_version}"
+    what += f" for {runtime.target}"
     if wish.runtime:
         return f"{what}, named by {wish.asked_by}"
     if wish.device:

@@ -5,24 +5,26 @@ from __future__ import annotations
 import functools
 import os
 import threading
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ortpack._binary import NotALibraryError, identify
-from ortpack._installed import Runtime, installed, read_runtime
+from ortpack._facts import Facts, these_facts
+from ortpack._installed import PLUGIN, BrokenRuntime, Runtime, installed, read_runtime
 from ortpack._machine import this_machine
-from ortpack._resolve import CPU, Resolution, Wish, demand, resolve
+from ortpack._resolve import CPU, Candidate, Resolution, Wish, demand, resolve
 from ortpack.errors import (
-    FallbackWarning,
+    OrtError,
     RuntimeLoadError,
     RuntimeNotFoundError,
+    RuntimeUnusableError,
     UnknownDeviceError,
+    warn_fallback,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ortpack._binding import Library
 
@@ -38,9 +40,10 @@ class LoadedRuntime:
 
     info: Runtime
     library: Library
+    host: Runtime | None = None  # for a plugin or extension: the runtime that the library belongs to
 
     def __str__(self) -> str:
-        return f"{self.info.name} (ORT {self.library.version}) from {self.info.library}"
+        return f"{self.info.name} (ORT {self.library.version}) from {(self.host or self.info).library}"
 
 
 def runtimes() -> tuple[Runtime, ...]:
@@ -54,9 +57,35 @@ def explain(device: str | None = None, providers: Sequence[str] = (), runtime: s
     `ORTPACK_RUNTIME` is taken into account; `ORTPACK_LIBRARY`, which names a file and needs no choice, is not.
     """
     wish = _wish(device=device, providers=tuple(providers), runtime=runtime)
-    found = installed()
+    return _judge(_with_vendors(installed(), wish), wish)
+
+
+def _judge(found: Iterable[Runtime | BrokenRuntime], wish: Wish) -> Resolution:
+    found = tuple(found)
     damage = {entry.name: entry.damage() for entry in found if isinstance(entry, Runtime)}
-    return resolve(found, this_machine(), wish, damage)
+    return resolve(found, this_machine(), wish, damage, _facts())
+
+
+@functools.cache
+def _facts() -> Facts:
+    return these_facts()
+
+
+def _with_vendors(found: Iterable[Runtime | BrokenRuntime], wish: Wish) -> tuple[Runtime | BrokenRuntime, ...]:
+    """`found`, and vendors' plugins when the wish needs something that none of them has."""
+    found = tuple(found)
+    here = tuple(entry for entry in found if isinstance(entry, Runtime))
+    no_name = wish.runtime is not None and all(wish.runtime != entry.name for entry in found)
+    no_device = wish.device is not None and all(wish.device not in entry.devices for entry in here)
+    lacking = {name for name in wish.providers if all(name not in entry.providers for entry in here)}
+    if not (no_name or no_device or lacking):
+        return found
+    from ortpack._plugins import described, provider_names, vendor_plugins  # noqa: PLC0415 - reads many files
+
+    plugins = vendor_plugins(here)
+    if lacking:
+        plugins = tuple(described(plugin, provider_names(plugin)) for plugin in plugins)
+    return (*found, *plugins)
 
 
 def _wish(*, device: str | None, providers: tuple[str, ...], runtime: str | None) -> Wish:
@@ -98,7 +127,8 @@ def load_runtime(name_or_path: str | os.PathLike[str]) -> LoadedRuntime:
     """
     with _loading:
         if isinstance(name_or_path, str) and not _is_path(name_or_path):
-            return _load(demand(explain(runtime=name_or_path)))
+            resolution = explain(runtime=name_or_path)
+            return _load(demand(resolution), resolution)
         return _load_path(Path(name_or_path), asked_by="load_runtime")
 
 
@@ -107,32 +137,58 @@ def select(
     device: str | None,
     providers: Sequence[str] | None,
     runtime: LoadedRuntime | str | os.PathLike[str] | None,
+    allow_fallback: bool = True,
 ) -> LoadedRuntime:
     """The runtime for a session with these wishes.
+
+    Args:
+        allow_fallback: False to refuse a runtime that is only there because a better one can't work.
 
     Raises:
         ResolutionError: when an explicit wish can't be met; nothing is taken in its stead.
     """
-    if isinstance(runtime, LoadedRuntime):
-        loaded = runtime
-    elif runtime is not None:
-        loaded = load_runtime(runtime)
-    elif os.environ.get(LIBRARY_VARIABLE) or (device is None and not providers):
-        loaded = _runtime_default()
-    else:
-        # Among the installed ones, the first that has what was asked for; CPU alone is no reason to leave the default.
-        named = tuple(provider for provider in providers or () if provider != CPU)
+    # CPU alone is no reason to leave the default
+    named = tuple(provider for provider in providers or () if provider != CPU)
+    with _loading:
+        if runtime is not None or os.environ.get(LIBRARY_VARIABLE):
+            if runtime is None:
+                loaded = _default()
+            else:
+                loaded = runtime if isinstance(runtime, LoadedRuntime) else load_runtime(runtime)
+            return _serving(loaded, device, named)
         if device is None and not named:
-            loaded = _runtime_default()
-        else:
-            with _loading:
-                loaded = _load(demand(explain(device=device, providers=named)))
-    if device is not None and device not in loaded.info.devices:
-        raise UnknownDeviceError(
-            f"the runtime {loaded.info.name!r} does not serve device={device!r}; "
-            f"it serves: {', '.join(loaded.info.devices)}"
-        )
-    return loaded
+            if not allow_fallback:
+                _refuse_fallback(explain())
+            return _runtime_default()
+        resolution = explain(device=device, providers=named)
+        return _load(demand(resolution), resolution)
+
+
+def _serving(loaded: LoadedRuntime, device: str | None, providers: tuple[str, ...]) -> LoadedRuntime:
+    """`loaded`, with a plugin that adds the device or the providers if it does not have them itself."""
+    available = loaded.library.available_providers()
+    lacking = tuple(name for name in providers if name not in available and name not in loaded.info.providers)
+    if (device is None or device in loaded.info.devices) and not lacking:
+        return loaded
+    base = loaded.host or loaded.info
+    wish = Wish(runtime=base.name, device=device, providers=lacking, asked_by="runtime=")
+    plugins = [entry for entry in _with_vendors((base, *installed()), wish) if isinstance(entry, Runtime)]
+    resolution = _judge([base, *(entry for entry in plugins if entry.kind == PLUGIN)], wish)
+    if resolution.chosen is not None:
+        return _load(resolution.chosen, resolution)
+    if device is None:
+        return loaded  # the session names the provider that is missing
+    reasons = "".join(f"; {c.runtime.name}: {c.reason}" for c in resolution.candidates if c.unfit)
+    raise UnknownDeviceError(
+        f"the runtime {loaded.info.name!r} does not serve device={device!r}; "
+        f"it serves: {', '.join(loaded.info.devices)}{reasons}"
+    )
+
+
+def _refuse_fallback(resolution: Resolution) -> None:
+    if passed := resolution.passed_over:
+        reasons = "; ".join(f"{c.runtime.name}: {c.reason}" for c in passed)
+        raise RuntimeUnusableError(f"allow_fallback=False, and what should be used can't be: {reasons}")
 
 
 _runtime_default = runtime  # `select` has a parameter of that name
@@ -142,28 +198,75 @@ def _is_path(text: str) -> bool:
     return os.sep in text or bool(os.altsep and os.altsep in text)
 
 
+def next_best(loaded: LoadedRuntime, error: Exception) -> LoadedRuntime | None:
+    """For automatic mode: what comes after `loaded`, which failed with `error`; None when nothing does. Warns."""
+    resolution = explain()
+    after = [candidate for candidate in resolution.candidates if candidate.usable]
+    names = [candidate.runtime.name for candidate in after]
+    if resolution.wish.runtime or os.environ.get(LIBRARY_VARIABLE) or loaded.info.name not in names:
+        return None
+    after = after[names.index(loaded.info.name) + 1 :]
+    with _loading:
+        return _first_that_loads(after, [f"{loaded.info.name}: {error}"]) if after else None
+
+
 def _load_best(resolution: Resolution) -> LoadedRuntime:
-    """Load the best usable runtime; what fails to load is passed over with one warning, unless it was named."""
-    demand(resolution)
-    failures: list[str] = []
-    for candidate in resolution.usable:
+    """Load the best usable runtime; what can't be used is passed over with one warning, unless it was named."""
+    chosen = demand(resolution)
+    if resolution.wish.runtime:
+        return _load(chosen, resolution)
+    failures = [f"{c.runtime.name}: {c.reason}" for c in resolution.passed_over]
+    return _first_that_loads([candidate for candidate in resolution.candidates if candidate.usable], failures)
+
+
+def _first_that_loads(candidates: Sequence[Candidate], failures: list[str]) -> LoadedRuntime:
+    for candidate in candidates:
+        assert isinstance(candidate.runtime, Runtime)  # noqa: S101 - usable ones are
         try:
-            loaded = _load(candidate)
-        except RuntimeLoadError as error:
-            if resolution.wish.runtime:
-                raise
-            failures.append(str(error))
+            loaded = _open_candidate(candidate.runtime, candidate.host)
+            _prove(loaded)
+        except (RuntimeLoadError, OrtError) as error:
+            failures.append(f"{candidate.runtime.name}: {error}")
             continue
         if failures:
-            warnings.warn(
-                f"ortpack runs on {loaded.info.name!r} because: {'; '.join(failures)}", FallbackWarning, stacklevel=4
-            )
+            warn_fallback(f"ortpack runs on {loaded.info.name!r} because: {'; '.join(failures)}")
         return loaded
     raise RuntimeLoadError("no installed runtime can be loaded: " + "; ".join(failures))
 
 
-def _load(found: Runtime) -> LoadedRuntime:
-    return LoadedRuntime(info=found, library=_open(found.library.resolve()))
+def _prove(loaded: LoadedRuntime) -> None:
+    """Let ONNX Runtime load the libraries of the default device's providers: having their names means nothing.
+
+    Raises:
+        OrtError: as ONNX Runtime reports it.
+    """
+    if loaded.info.kind == PLUGIN:
+        return  # its devices were seen when it was registered
+    for provider in next(iter(loaded.info.devices.values())):
+        if provider != CPU:
+            from ortpack._binding import NativeSessionOptions  # noqa: PLC0415 - native code
+
+            NativeSessionOptions(loaded.library).append_provider(provider, {})
+
+
+def _load(found: Runtime, resolution: Resolution) -> LoadedRuntime:
+    host = next((c.host for c in resolution.candidates if c.runtime is found or c.runtime == found), None)
+    return _open_candidate(found, host)
+
+
+def _open_candidate(found: Runtime, host: Runtime | None) -> LoadedRuntime:
+    """Load a runtime's library, after what it requires from pip, and register the plugin."""
+    requires = [*(host.requires if host else ()), *found.requires]
+    if any(entry.get("from") == "pip" for entry in requires):
+        from ortpack._preload import preload  # noqa: PLC0415
+
+        preload(requires, _facts().find)
+    library = _open((host or found).library.resolve())
+    if found.kind == PLUGIN:
+        from ortpack._plugins import activate  # noqa: PLC0415
+
+        found = activate(library, found)
+    return LoadedRuntime(info=found, library=library, host=host)
 
 
 def _load_path(path: Path, *, asked_by: str) -> LoadedRuntime:
@@ -173,7 +276,9 @@ def _load_path(path: Path, *, asked_by: str) -> LoadedRuntime:
     if path.is_dir():
         found = read_runtime(path)
         wish = Wish(runtime=found.name, asked_by=asked_by)
-        return _load(demand(resolve([found], this_machine(), wish, {found.name: found.damage()})))
+        others = [entry for entry in installed() if entry.name != found.name]
+        resolution = _judge([found, *others], wish)
+        return _load(demand(resolution), resolution)
     library = _open(path.resolve())
     return LoadedRuntime(info=_described(path, library), library=library)
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ortpack import _binding
+from ortpack import _binding, errors
 from ortpack._binding import Session
 from ortpack._options import SessionOptions
 from ortpack._values import IOBinding, OrtValue
-from ortpack.errors import InvalidArgument, InvalidProtobuf, NoSuchFile, UnknownProviderError
+from ortpack.errors import (
+    InvalidArgument,
+    InvalidProtobuf,
+    NoSuchFile,
+    OrtError,
+    UnknownDeviceError,
+    UnknownProviderError,
+    warn_fallback,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +31,7 @@ __all__ = [
     "InferenceSession",
     "ModelMetadata",
     "NodeArg",
+    "PlacedNode",
     "get_all_providers",
     "get_available_providers",
     "get_build_info",
@@ -61,6 +70,19 @@ ALL_PROVIDERS = (
 )
 
 _verbosity = 0  # of sessions that set none
+
+_SERVICE = "AzureExecutionProvider"  # in many builds; runs operators that call services, and no others
+_PLUGIN_API = 22  # of ORT, since which there are execution provider libraries
+_ASSIGNMENT_API = 24  # since which a session can tell who got its nodes, if this entry is set
+_ASSIGNMENT = "session.record_ep_graph_assignment_info"
+
+
+class PlacedNode(NamedTuple):
+    """A node of a model's graph, as it was when nodes were given to providers."""
+
+    name: str
+    domain: str  # empty: ONNX's own
+    operator: str
 
 
 class NodeArg:
@@ -170,6 +192,8 @@ class InferenceSession(Session):
         device: a device that the runtime has to serve, such as "cpu" or "cuda"; instead of `providers`.
         runtime: which runtime to use: one that `load_runtime` returned, a name, or a path.
         disabled_optimizers: names of graph optimizers to leave out.
+        allow_fallback: False to refuse the CPU as a stand-in: an error if the best installed runtime can't be used, or
+            if the CPU would have to run nodes of a session on another device.
 
     Raises:
         ResolutionError: the wish for a device, provider or runtime can't be met. Nothing is used in its stead.
@@ -189,8 +213,9 @@ class InferenceSession(Session):
         device: str | None = None,
         runtime: LoadedRuntime | str | os.PathLike[str] | None = None,
         disabled_optimizers: Iterable[str] | None = None,
+        allow_fallback: bool = True,
     ) -> None:
-        from ortpack._runtime import select  # noqa: PLC0415 - resolves and loads
+        from ortpack._runtime import next_best, select  # noqa: PLC0415 - resolves and loads
 
         model: str | bytes
         if isinstance(path_or_bytes, (bytes, bytearray, memoryview)):
@@ -210,17 +235,81 @@ class InferenceSession(Session):
             names = [disabled_optimizers] if isinstance(disabled_optimizers, str) else disabled_optimizers
             options.add_session_config_entry("optimization.disable_specified_optimizers", ";".join(names))
 
-        loaded = select(device=device, providers=[name for name, _ in wanted] or None, runtime=runtime)
-        if not wanted:
+        asked = [name for name, _ in wanted] or None
+        loaded = select(device=device, providers=asked, runtime=runtime, allow_fallback=allow_fallback)
+        automatic = device is None and runtime is None and not wanted and not options._devices
+        while True:
+            try:
+                self._create(loaded, model, options, wanted, device, allow_fallback)
+                return
+            except OrtError as error:
+                following = None
+                if automatic and allow_fallback and self._accelerated(loaded):
+                    following = next_best(loaded, error)
+                if following is None:
+                    raise
+                loaded = following
+
+    @staticmethod
+    def _accelerated(loaded: LoadedRuntime) -> bool:
+        return next(iter(loaded.info.devices.values())) != (CPU,)
+
+    def _create(
+        self,
+        loaded: LoadedRuntime,
+        model: str | bytes,
+        options: SessionOptions,
+        wanted: list[tuple[str, dict[str, str]]],
+        device: str | None,
+        allow_fallback: bool,
+    ) -> None:
+        """Load the model with one runtime."""
+        if not wanted and not options._devices:
             devices = loaded.info.devices
             wanted = [(name, {}) for name in devices[device if device is not None else next(iter(devices))]]
         native = options._native(loaded.library, _verbosity)
-        _append(native, loaded, wanted)
+        if loaded.library.api_version >= _ASSIGNMENT_API and _ASSIGNMENT not in options._config:
+            native.add_session_config_entry(_ASSIGNMENT, "1")
+        kinds = loaded.info.host.device_types if loaded.info.host else {}
+        given = [(devices[0].ep_name, chosen) for devices, chosen in options._devices]
+        names = {name for name, _ in (*wanted, *given)} - {CPU}
+        if names and not allow_fallback:
+            native.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        _append(native, loaded, wanted, kinds.get(device or ""))
         super().__init__(loaded.library, model, native)
+        if names and loaded.library.api_version >= _PLUGIN_API:
+            from ortpack._plugins import use  # noqa: PLC0415 - for other providers than the CPU's only
+
+            use(loaded.library, names, self)
         self._runtime = loaded
         self._options = options
-        self._provider_options = {**{name: chosen for name, chosen in wanted if name != CPU}, CPU: {}}
+        self._provider_options = {**{name: chosen for name, chosen in (*given, *wanted) if name != CPU}, CPU: {}}
         self._inputs = self._outputs = None
+        if names - {_SERVICE}:
+            self._warn_if_idle(names)
+
+    def _warn_if_idle(self, names: set[str]) -> None:
+        """Make it heard when the providers that were asked for got no node: everything runs on the CPU then."""
+        try:
+            placed = self.placement()
+        except errors.NotImplemented:
+            return
+        if placed and names.isdisjoint(placed):
+            total = sum(len(nodes) for nodes in placed.values())
+            warn_fallback(
+                f"{', '.join(sorted(names))} runs none of the model's {total} nodes, {', '.join(placed)} does"
+            )
+
+    def placement(self) -> dict[str, tuple[PlacedNode, ...]]:
+        """Which provider runs which nodes, as ONNX Runtime assigned them; those of subgraphs included.
+
+        Raises:
+            NotImplemented: the runtime is older than ONNX Runtime 1.24, or a minimal build, and does not tell.
+        """
+        found: dict[str, list[PlacedNode]] = {}
+        for provider, nodes in _binding.assigned_nodes(self):
+            found.setdefault(provider, []).extend(PlacedNode(*node) for node in nodes)
+        return {provider: tuple(nodes) for provider, nodes in found.items()}
 
     @property
     def runtime(self) -> LoadedRuntime:
@@ -283,9 +372,15 @@ class InferenceSession(Session):
 
 
 def _append(
-    native: _binding.NativeSessionOptions, loaded: LoadedRuntime, wanted: list[tuple[str, dict[str, str]]]
+    native: _binding.NativeSessionOptions,
+    loaded: LoadedRuntime,
+    wanted: list[tuple[str, dict[str, str]]],
+    kind: str | None,
 ) -> None:
     """Add the providers to a session's options.
+
+    Args:
+        kind: of the device that a plugin's provider shall use: "CPU", "GPU", "NPU", or None for the best.
 
     Raises:
         UnknownProviderError: the runtime has none of that name.
@@ -294,6 +389,14 @@ def _append(
     available = loaded.library.available_providers()
     for position, (name, options) in enumerate(wanted):
         if name not in available:
+            from ortpack._plugins import device_for, devices_of  # noqa: PLC0415 - not for the library's own providers
+
+            if found := device_for(loaded.library, name, kind):
+                _binding.append_ep_devices(native, [found._native], options)
+                continue
+            if kind and device_for(loaded.library, name):
+                kinds = ", ".join(d.device.type.name for d in devices_of(loaded.library) if d.ep_name == name)
+                raise UnknownDeviceError(f"{name} offers no {kind} on this machine; it offers: {kinds}")
             from difflib import get_close_matches  # noqa: PLC0415 - slow to import
 
             known = {provider.lower(): provider for provider in (*ALL_PROVIDERS, *available)}

@@ -107,3 +107,14 @@ class UnknownProviderError(ResolutionError, ValueError):
 
 class FallbackWarning(RuntimeWarning):
     """A faster runtime or provider was passed over; the message says why."""
+
+
+def warn_fallback(message: str) -> None:
+    """Give a FallbackWarning, at the line outside this package that led to it."""
+    import sys  # noqa: PLC0415 - rare
+    import warnings  # noqa: PLC0415
+
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == __package__:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, FallbackWarning, stacklevel=level)

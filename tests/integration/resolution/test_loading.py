@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.official import ANCIENT, NEWEST, OLDER, library
+from support.runs import last_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
 VERSION = "import ortpack; print(ortpack.get_version_string())"
 LOADED = "import ortpack; print(ortpack.runtime().info.name)"
 MAPPED = "print([line for line in open('/proc/self/maps') if 'onnxruntime' in line or '_binding' in line])"
-
-
-def last_line(process: subprocess.CompletedProcess[str]) -> str:
-    """The message of the exception that ended the process; fails for any other end."""
-    assert process.returncode == 1, process.stderr + process.stdout
-    return process.stderr.strip().splitlines()[-1]
 
 
 def test_importing_loads_nothing_native_and_no_numpy(site: Site) -> None:
@@ -169,7 +164,7 @@ def test_a_bad_library_is_refused_with_its_reason_and_no_crash(
 def test_doctor_shows_the_choice_and_its_reason(site: Site) -> None:
     site.add("cpu")
     site.add("mine", reduced=True, release=OLDER)
-    done = site.run("-m", "ortpack", "doctor")
+    done = site.run("-m", "ortpack", "doctor", COLUMNS="200")
     assert done.returncode == 0, done.stderr
     assert "cpu   chosen" in done.stdout
     assert "load it by name or path" in done.stdout

@@ -1,0 +1,254 @@
+"""What this machine offers to accelerators, each fact found by a probe of its own, when something asks for it.
+
+Probes read a few small files below `/proc`, `/sys` and the library folders. None loads a library, starts a process
+or changes anything. A fact is a tuple of values: empty when the thing is not there, None when it can't be told here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+Fact = tuple[str, ...] | None
+
+# Newest CUDA version that each branch of NVIDIA's driver supports (CUDA release notes, table of driver versions)
+_CUDA_OF_DRIVER = (
+    (590, "13.1"), (580, "13.0"), (575, "12.9"), (570, "12.8"), (565, "12.7"), (560, "12.6"), (555, "12.5"),
+    (550, "12.4"), (545, "12.3"), (535, "12.2"), (530, "12.1"), (525, "12.0"), (520, "11.8"), (515, "11.7"),
+    (510, "11.6"), (495, "11.5"), (470, "11.4"), (465, "11.3"), (460, "11.2"), (455, "11.1"), (450, "11.0"),
+)  # fmt: skip
+_NVIDIA, _AMD, _INTEL = "0x10de", "0x1002", "0x8086"
+_DISPLAY, _ACCELERATOR = "0x03", "0x12"  # PCI base classes
+
+
+def _is_version(text: str) -> bool:
+    parts = text.split(".")
+    return len(parts) > 1 and all(part.isdigit() for part in parts)
+
+
+class Facts:
+    """The facts of one machine, probed at first need and kept.
+
+    Args:
+        root: where the file system starts; another one is a machine that a test describes.
+        platform: as `sys.platform`.
+        prefixes: folders below which pip's wheels lie, in order.
+    """
+
+    def __init__(
+        self, *, root: Path | None = None, platform: str = sys.platform, prefixes: Iterable[Path] = ()
+    ) -> None:
+        self._root = Path("/") if root is None else root
+        self._platform = platform
+        self._prefixes = tuple(prefixes)
+        self._known: dict[str, Fact] = {}
+
+    def __getitem__(self, name: str) -> Fact:
+        """The fact called `name`; None for one that this loader does not know."""
+        if name not in self._known:
+            probe = _PROBES.get(name)
+            try:
+                self._known[name] = probe(self) if probe else None
+            except OSError:
+                self._known[name] = None
+        return self._known[name]
+
+    def find(self, requirement: Mapping[str, object]) -> Path | None:
+        """The file of a library that a `runtime.json` requires: from pip's wheels, the environment, or the system."""
+        path = requirement.get("path")
+        if isinstance(path, str):
+            for prefix in self._prefixes:
+                if (file := prefix / path).is_file():
+                    return file
+        if requirement.get("from") == "driver":
+            return self._driver_library(str(requirement.get("library", "")))
+        return self.system_library(str(requirement.get("library", "")))
+
+    def system_library(self, name: str) -> Path | None:
+        """The file called `name` in the folders that the dynamic loader searches, or in a conda environment's."""
+        folders = [Path(sys.prefix) / "lib"] if (Path(sys.prefix) / "conda-meta").is_dir() else []
+        for folder in (*folders, *self._library_folders()):
+            if (file := folder / name).is_file():
+                return file
+        return None
+
+    def _driver_library(self, name: str) -> Path | None:
+        """As `system_library`; LD_LIBRARY_PATH counts too, as for the provider that will look for its driver."""
+        for folder in filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")):
+            if Path(folder).is_absolute() and (file := Path(folder) / name).is_file():
+                return file
+        return self.system_library(name)
+
+    def _library_folders(self) -> list[Path]:
+        if self._platform == "win32":
+            return [Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32"]
+        if self._platform == "darwin":
+            return [self._at("usr/lib"), self._at("usr/local/lib"), self._at("opt/homebrew/lib")]
+        named = [self._root / entry.lstrip("/") for entry in self._ld_so_conf(self._at("etc/ld.so.conf"), 0)]
+        usual = ("usr/lib64", "lib64", "usr/lib", "lib", "usr/lib/wsl/lib", "run/opengl-driver/lib")
+        triplets = sorted(self._at("usr/lib").glob("*-linux-gnu*"))
+        return list(dict.fromkeys([*named, *triplets, *(self._at(folder) for folder in usual)]))
+
+    def _ld_so_conf(self, file: Path, depth: int) -> list[str]:
+        folders: list[str] = []
+        for line in self._lines(file):
+            words = line.partition("#")[0].split()
+            if len(words) == 2 and words[0] == "include" and depth < 4:
+                pattern = words[1] if words[1].startswith("/") else f"/etc/{words[1]}"
+                for included in sorted(self._root.glob(pattern.lstrip("/"))):
+                    folders += self._ld_so_conf(included, depth + 1)
+            elif len(words) == 1 and words[0].startswith("/"):
+                folders.append(words[0])
+        return folders
+
+    def _at(self, path: str) -> Path:
+        return self._root / path
+
+    def _lines(self, file: Path) -> list[str]:
+        try:
+            return file.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return []
+
+    def _first(self, path: str) -> str:
+        return next(iter(self._lines(self._at(path))), "").strip()
+
+    def _linux(self) -> bool:
+        return self._platform.startswith("linux")
+
+    # --- probes -----------------------------------------------------------------------------------------------------
+
+    def nvidia_driver(self) -> Fact:
+        if self._platform == "darwin":
+            return ()
+        if not self._linux():
+            return None if self.system_library("nvcuda.dll") else ()
+        for line in self._lines(self._at("proc/driver/nvidia/version")):
+            if "Kernel Module" in line:
+                numbers = [word for word in line.partition("Kernel Module")[2].split() if _is_version(word)]
+                return tuple(numbers[:1]) or None
+        if version := self._first("sys/module/nvidia/version"):
+            return (version,)
+        library = self._driver_library("libcuda.so.1")
+        if library is None:
+            return ()
+        # No kernel module to ask (WSL, some containers), but the driver's library carries its version in its name
+        version = library.resolve().name.removeprefix("libcuda.so.")
+        return (version,) if _is_version(version) else None
+
+    def cuda_driver(self) -> Fact:
+        driver = self["nvidia-driver"]
+        if not driver:
+            return driver
+        branch = int(driver[0].split(".")[0])
+        return next(((cuda,) for oldest, cuda in _CUDA_OF_DRIVER if branch >= oldest), ())
+
+    def nvidia_gpu(self) -> Fact:
+        if self._linux():
+            known = [self._model(file) for file in sorted(self._at("proc/driver/nvidia/gpus").glob("*/information"))]
+            if known:
+                return tuple(known)
+            seen = self._pci(_NVIDIA, _DISPLAY)
+            hidden = not self._at("proc/driver/nvidia").is_dir() and self._driver_library("libcuda.so.1") is not None
+            return None if hidden and not seen else seen  # WSL and some containers have a driver and show no GPU
+        return self._pci(_NVIDIA, _DISPLAY)
+
+    def _model(self, file: Path) -> str:
+        for line in self._lines(file):
+            if line.startswith("Model:"):
+                return line.partition(":")[2].strip()
+        return "NVIDIA GPU"
+
+    def _pci(self, vendor: str, kind: str) -> Fact:
+        """Devices of a vendor whose PCI class starts with `kind`, as "vendor:device"."""
+        if self._platform == "darwin":
+            return ()
+        folder = self._at("sys/bus/pci/devices")
+        if not self._linux() or not folder.is_dir():
+            return None
+        found = []
+        for device in sorted(folder.iterdir()):
+            maker, shape, model = (next(iter(self._lines(device / name)), "") for name in ("vendor", "class", "device"))
+            if maker == vendor and shape.startswith(kind):
+                found.append(f"{maker}:{model}")
+        return tuple(found)
+
+    def cpu_vendor(self) -> Fact:
+        if self._platform == "darwin":
+            return None
+        if self._platform == "win32":
+            return tuple(os.environ.get("PROCESSOR_IDENTIFIER", "").rpartition(", ")[2:]) or None
+        return self._cpuinfo("vendor_id")[:1] or None
+
+    def cpu_features(self) -> Fact:
+        if not self._linux():
+            return None
+        return tuple((self._cpuinfo("flags") or self._cpuinfo("Features") or ("",))[0].split()) or None
+
+    def _cpuinfo(self, key: str) -> tuple[str, ...]:
+        for line in self._lines(self._at("proc/cpuinfo")):
+            name, _, value = line.partition(":")
+            if name.strip() == key:
+                return (value.strip(),)
+        return ()
+
+    def windows_build(self) -> Fact:
+        if sys.platform != "win32" or self._platform != "win32":
+            return ()
+        version = sys.getwindowsversion()
+        return (f"{version.major}.{version.minor}.{version.build}",)
+
+    def directx(self) -> Fact:
+        if self._platform != "win32":
+            return ()
+        return ("12",) if self.system_library("d3d12.dll") else ()
+
+    def intel_npu(self) -> Fact:
+        return self._pci(_INTEL, _ACCELERATOR)
+
+    def intel_device(self) -> Fact:
+        """Anything of Intel's that computes."""
+        parts = [self["cpu-vendor"], self["intel-gpu"], self["intel-npu"]]
+        found = [value for values in parts for value in values or () if value not in ("AuthenticAMD", "HygonGenuine")]
+        return tuple(found) or (None if None in parts else ())
+
+    def rocm(self) -> Fact:
+        if not self._linux():
+            return None
+        version = self._first("opt/rocm/.info/version").partition("-")[0]
+        return (version,) if version else ()
+
+    def vulkan(self) -> Fact:
+        if not self._linux():
+            return None
+        return ("libvulkan.so.1",) if self.system_library("libvulkan.so.1") else ()
+
+
+_PROBES: dict[str, Callable[[Facts], Fact]] = {
+    "nvidia-gpu": Facts.nvidia_gpu,
+    "nvidia-driver": Facts.nvidia_driver,
+    "cuda-driver": Facts.cuda_driver,
+    "windows-build": Facts.windows_build,
+    "directx": Facts.directx,
+    "amd-gpu": lambda facts: facts._pci(_AMD, _DISPLAY),
+    "intel-gpu": lambda facts: facts._pci(_INTEL, _DISPLAY),
+    "intel-npu": Facts.intel_npu,
+    "intel-device": Facts.intel_device,
+    "rocm": Facts.rocm,
+    "cpu-vendor": Facts.cpu_vendor,
+    "cpu-feature": Facts.cpu_features,
+    "vulkan": Facts.vulkan,
+}
+KNOWN = tuple(_PROBES)
+
+
+def these_facts() -> Facts:
+    """The facts of this machine."""
+    from ortpack._installed import search_folders  # noqa: PLC0415 - only when something is asked
+
+    return Facts(prefixes=search_folders())
