@@ -25,6 +25,7 @@ TEST_REQUIREMENTS = [
     "pytest>=8",
     "pytest-timeout>=2.3",
     "twine>=6",
+    "uv>=0.8",
 ]
 
 
@@ -74,7 +75,7 @@ def lint(session: nox.Session) -> None:
     session.install("ruff==0.17.6", "mypy==2.4.1", "nox", "pytest", "hypothesis", "numpy>=2", "./build_tools")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("mypy", "src", "build_tools/ortpack_build", "tests", "benchmarks", "noxfile.py")
+    session.run("mypy", "src", "build_tools/ortpack_build", "tests", "benchmarks", "examples/mylib/src", "noxfile.py")
 
 
 @nox.session

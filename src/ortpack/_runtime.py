@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ortpack._binary import NotALibraryError, identify
-from ortpack._facts import Facts, these_facts
 from ortpack._installed import PLUGIN, BrokenRuntime, Runtime, installed, read_runtime
 from ortpack._machine import this_machine
 from ortpack._resolve import CPU, Candidate, Resolution, Wish, demand, resolve
@@ -24,9 +23,10 @@ from ortpack.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ortpack._binding import Library
+    from ortpack._facts import Fact, Facts
 
 LIBRARY_VARIABLE = "ORTPACK_LIBRARY"
 RUNTIME_VARIABLE = "ORTPACK_RUNTIME"
@@ -63,11 +63,23 @@ def explain(device: str | None = None, providers: Sequence[str] = (), runtime: s
 def _judge(found: Iterable[Runtime | BrokenRuntime], wish: Wish) -> Resolution:
     found = tuple(found)
     damage = {entry.name: entry.damage() for entry in found if isinstance(entry, Runtime)}
-    return resolve(found, this_machine(), wish, damage, _facts())
+    return resolve(found, this_machine(), wish, damage, _OnDemand())
+
+
+class _OnDemand:
+    """This machine's facts; their module is imported when a candidate needs one."""
+
+    def __getitem__(self, name: str) -> Fact:
+        return _facts()[name]
+
+    def find(self, requirement: Mapping[str, object]) -> Path | None:
+        return _facts().find(requirement)
 
 
 @functools.cache
 def _facts() -> Facts:
+    from ortpack._facts import these_facts  # noqa: PLC0415
+
     return these_facts()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.models import model
-from support.official import NEWEST, library
+from support.official import NEWEST, OLDER, library
 from support.runs import last_line
 
 if TYPE_CHECKING:
@@ -201,3 +201,30 @@ print(again.run(None, feeds)[0].shape, ortpack.runtimes())
 """
     done = site.code(code)
     assert done.stdout.strip() == "(1, 1) ()", done.stderr
+
+
+def test_a_session_that_the_best_runtime_cannot_create_is_created_by_the_next(site: Site, tmp_path: Path) -> None:
+    """An accelerated runtime of an older release, and a model that only the newer one can read."""
+    from onnx import TensorProto, helper
+
+    node = helper.make_node("Relu", ["x"], ["y"])
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy"]
+    graph = helper.make_graph([node], "g", ports[:1], ports[1:])
+    new = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 24)], ir_version=11)
+    (tmp_path / "new.onnx").write_bytes(new.SerializeToString())
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    azure = "AzureExecutionProvider"
+    devices = {"service": [azure, CPU], "cpu": [CPU]}
+    site.add("cpu")
+    site.add("old", release=OLDER, priority=10, providers=[azure, CPU], devices=devices)
+    code = "import ortpack, numpy as np\n"
+    code += f"session = ortpack.InferenceSession({str(tmp_path / 'new.onnx')!r}%s)\n"
+    code += "print(session.run(None, {'x': np.array([-1, 2], np.float32)})[0], session.runtime.info.name)"
+    done = site.code(code % "")
+    assert done.stdout.strip() == "[0. 2.] cpu", done.stderr
+    assert done.stderr.count("FallbackWarning: ortpack runs on 'cpu' because: old: could not load the model") == 1
+    assert "ortpack.errors.Fail" in last_line(site.code(code % ", allow_fallback=False"))
+    assert "ortpack.errors.Fail" in last_line(site.code(code % ", device='service'"))
+    assert "ortpack.errors.Fail" in last_line(site.code(code % ", runtime='old'"))
+    bad = site.code(f"import ortpack; ortpack.InferenceSession({str(tmp_path / 'bad.onnx')!r})")
+    assert "InvalidProtobuf" in last_line(bad)
