@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -217,15 +216,14 @@ def mounted(folder: Path, options: str) -> Iterator[None]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_read_only_cache(cache: Path, wheels: Mapping[str, Path], tmp_path: Path) -> None:
+def test_a_read_only_cache(wheels: Mapping[str, Path], tmp_path: Path) -> None:
     """One that has what is needed serves it; one that hasn't is a clear error."""
     own = tmp_path / "cache"
     with mounted(own, "size=200m"):
         subprocess.run(["mount", "-o", "remount,ro", str(own)], check=True)
         assert_clear(run(*command(own, tmp_path / "out")), 5, "Read-only file system", "--cache")
         subprocess.run(["mount", "-o", "remount,rw", str(own)], check=True)
-        for kind in ("artifacts", "deflated"):
-            shutil.copytree(cache / kind, own / kind, ignore=lambda _, names: [n for n in names if "linux" in n])
+        assert run(*command(own, tmp_path / "first")).returncode == 0
         subprocess.run(["mount", "-o", "remount,ro", str(own)], check=True)
         done = run(*command(own, tmp_path / "out"))
         assert done.returncode == 0, done.stderr
