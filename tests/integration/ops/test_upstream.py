@@ -82,5 +82,5 @@ def test_upstream_reads_ours_alike(made: Path, tmp_path: Path) -> None:
 
 
 def test_the_list_of_operators_is_current() -> None:
-    path = Path(vocabulary.__file__).parents[3] / "variants" / "ops" / "operators.toml"
+    path = Path(__file__).parents[3] / "variants" / "ops" / "operators.toml"
     assert path.read_text() == operators.text()
