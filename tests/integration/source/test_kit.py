@@ -15,6 +15,7 @@ from pathlib import Path
 import lief
 import msgspec
 import pytest
+from platformdirs import user_cache_path
 
 from ortpack_build.binary import inspect
 from ortpack_build.cache import Cache
@@ -87,14 +88,13 @@ def test_a_library_is_hardened_and_exports_the_api_only(tiny: Tiny) -> None:
 def test_zig_needs_nothing_of_the_machine(tiny: Tiny) -> None:
     kits, report = tiny.kits, Reporter()
     line, tool = kits.target(tiny.target), kits.tool("zig", tiny.target)
-    root = os.environ.get("ORTPACK_BUILD_CACHE")
-    kept = Cache(root=Path(root).absolute()) if root else tiny.cache
+    root = os.environ.get("ORTPACK_BUILD_CACHE") or user_cache_path("ortpack-build", appauthor=False)
+    kept = Cache(root=Path(root).absolute())
     program = tools.obtain(tool, kept, report)
     # libc++ takes zig a minute to compile; it is kept where the tools are.
     kept.root.joinpath("toolchain").mkdir(parents=True, exist_ok=True)
     tiny.cache.root.mkdir(exist_ok=True)
-    if kept is not tiny.cache:
-        tiny.cache.root.joinpath("toolchain").symlink_to(kept.root / "toolchain")
+    tiny.cache.root.joinpath("toolchain").symlink_to(kept.root / "toolchain")
     zig = Zig(
         program=program,
         version=tool.version,
