@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ortpack_build.binary import inspect, whence
@@ -25,11 +25,12 @@ class Parts:
     libraries: Mapping[str, Path]  # file name in the runtime → file
     licenses: Mapping[str, Path]  # file name → file
     provenance: Mapping[str, Any]  # for runtime.json: "origin", and what is known of it
+    modules: Mapping[str, bytes] = field(default_factory=dict)  # Python modules, file name → content
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A runtime's folder, `<root>/ortpack_runtimes/<variant>/`, and the licence texts that go with it."""
+    """A runtime's folder, `<root>/ortpack_runtimes/<variant>/` or that of a package of its own, and its licences."""
 
     spec: Spec
     folder: Path
@@ -44,17 +45,19 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
         BinaryError: a library is unreadable, for another platform, or needs one that nothing provides.
         OSError: writing failed.
     """
-    folder = root / FOLDER / spec.variant
+    folder = root / place(spec)
     folder.mkdir(parents=True)
     for name, file in parts.libraries.items():
         shutil.copyfile(file, folder / name)
     # Nothing to import, but tools that check wheels take a folder without a module for a mistake.
-    (folder / "__init__.py").write_bytes(
-        f'"""{spec.summary}: native files that the ortpack loader opens."""\n'.encode()
-    )
+    modules = parts.modules or {
+        "__init__.py": f'"""{spec.summary}: native files that the ortpack loader opens."""\n'.encode()
+    }
+    for name, text in modules.items():
+        (folder / name).write_bytes(text)
     names = sorted(file.name for file in folder.iterdir())
     runtime = RuntimeJson(
-        name=spec.variant,
+        name=spec.package or spec.variant,
         variant=spec.variant,
         target=spec.target,
         ort_version=spec.ort_version,
@@ -73,6 +76,11 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
     )
     (folder / NAME).write_bytes(dump(runtime))
     return Bundle(spec=spec, folder=folder, runtime=runtime, licenses=parts.licenses)
+
+
+def place(spec: Spec) -> str:
+    """The runtime's folder in a wheel and below site-packages."""
+    return spec.package.replace(".", "/") if spec.package else f"{FOLDER}/{spec.variant}"
 
 
 def requirements(spec: Spec, libraries: Iterable[Path]) -> tuple[Requirement, ...]:

@@ -204,6 +204,8 @@ def _wheel(options: argparse.Namespace, report: Reporter) -> int:
         epoch=_epoch(os.environ),
         build_number=options.build_number,
     )
+    if options.origin != "source" and (options.linkage == "static" or options.embed):
+        raise UsageError("Official binaries can't be linked statically.", hint="Add --origin source.")
     targets = _targets(options, catalog)
     if options.origin == "source":
         wheels = [

@@ -93,5 +93,6 @@ def build_from_source(
             library=linked.library.name,
             tag=linked.tag,
             formats=linked.kit.about.model_formats,
+            package=request.package,
         )
         return build(spec, settings, linked=linked)
