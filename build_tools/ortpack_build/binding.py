@@ -144,6 +144,13 @@ def check_python(target: str, host: str) -> None:
         )
 
 
+def why_not_importable() -> str | None:
+    """Why this interpreter can't import such an extension module, if it can't."""
+    oldest = load().python
+    old = sys.version_info[:2] < version_key(oldest)[:2]
+    return f"it needs Python {oldest} or newer, this is {sysconfig.get_python_version()}" if old else None
+
+
 def _python_headers() -> Path:
     return Path(sysconfig.get_path("include"))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from platformdirs import user_cache_path
 
-from ortpack_build import __version__, cli_ops, cli_source, host, manifest, spec, trial
+from ortpack_build import __version__, binding, cli_ops, cli_source, host, manifest, spec, trial
 from ortpack_build.cache import Cache
 from ortpack_build.errors import BuildError, UsageError, VerificationError, storage_error
 from ortpack_build.pipeline import Settings, build, build_from_source
@@ -260,11 +260,14 @@ def _trial(
     if why_not is None and not holds(rows):
         why_not = "a check failed, so nothing of it is run"
     if why_not is None:
-        runtime = Subject(options.wheel, catalog, folder).runtime
+        subject = Subject(options.wheel, catalog, folder)
+        runtime = subject.runtime
         why_not = host.detect().why_not(catalog.targets[runtime.target], runtime.platform, catalog.targets)
+        if why_not is None and subject.package:
+            why_not = binding.why_not_importable()
     if why_not is not None:
         return [Row(check="run", verdict=Verdict.SKIP, detail=why_not)]
-    loader = trial.loader_requirement(options.loader)
+    loader = None if subject.package else trial.loader_requirement(options.loader)
     with report.step("Installing and running it in a new environment"):
         return trial.run(options.wheel, runtime.name, loader=loader, model=options.model, scratch=folder)
 

@@ -16,7 +16,7 @@ from ortpack_build.binary import inspect
 from ortpack_build.bundle import Parts
 from ortpack_build.errors import KitError, ToolError, UsageError, nearest
 from ortpack_build.kit import model
-from ortpack_build.link import link_shared, link_static
+from ortpack_build.link import MODULE_FILE, link_shared, link_static
 from ortpack_build.spec import Compiled, compiled
 from ortpack_build.tags import version_key
 from ortpack_build.toolchain import Toolchain, Zig, find, tools
@@ -262,7 +262,7 @@ def _glibc_tag(library: Path, target: str) -> str:
     return f"manylinux_{max(newest, (2, 17))[0]}_{max(newest, (2, 17))[1]}_{arch}"
 
 
-def respecify(runtime: RuntimeJson, catalog: Catalog, tag: str) -> Spec:
+def respecify(runtime: RuntimeJson, catalog: Catalog, tag: str, package: str | None) -> Spec:
     """The spec that a runtime from source says it has, for a check against what it is.
 
     Raises:
@@ -280,7 +280,8 @@ def respecify(runtime: RuntimeJson, catalog: Catalog, tag: str) -> Spec:
         runtime.target,
         ort=runtime.ort_version,
         source=origin,
-        library=model.load().target(runtime.target).library.format(ort=runtime.ort_version),
+        library=MODULE_FILE if package else model.load().target(runtime.target).library.format(ort=runtime.ort_version),
         tag=tag,
         formats=runtime.model_formats,
+        package=package,
     )

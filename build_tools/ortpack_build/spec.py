@@ -144,7 +144,12 @@ class Spec(_Value, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def distribution(self) -> str:
         """The name that people write in a requirements file."""
-        return re.sub(r"[-_.]+", "-", self.package or f"ortpack-{self.variant}").strip("-").lower()
+        return distribution(self.variant, self.package)
+
+
+def distribution(variant: str, package: str | None) -> str:
+    """The name of the distribution with a variant's runtime, or with a package that holds one itself."""
+    return re.sub(r"[-_.]+", "-", package or f"ortpack-{variant}").strip("-").lower()
 
 
 def resolve(catalog: Catalog, variant: str, target: str, ort: str | None = None) -> Spec:

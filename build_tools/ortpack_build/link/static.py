@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ortpack_build.toolchain import Compilers
 
 MODULE = "_binding"
-FILE = f"{MODULE}.abi3.so"
+MODULE_FILE = f"{MODULE}.abi3.so"
 
 
 def link_static(
@@ -63,7 +63,7 @@ def link_static(
 
     with ThreadPoolExecutor(jobs) as pool:
         objects = [*pool.map(compile_one, binding.sources)]
-    script, module = work / "exports.lds", work / FILE
+    script, module = work / "exports.lds", work / MODULE_FILE
     script.write_text(f"{{ global: PyInit_{MODULE}; local: *; }};\n", encoding="utf-8")
     command = [str(compilers.cxx), "-shared", "-o", str(module), str(tables), *map(str, objects)]
     command += ["-Wl,--start-group", *(str(archive) for archive in kit.archives), "-Wl,--end-group"]

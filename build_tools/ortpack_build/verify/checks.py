@@ -16,7 +16,8 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from ortpack_build import binary
 from ortpack_build.hashing import sha256
-from ortpack_build.runtime_json import NAME, RuntimeJson
+from ortpack_build.runtime_json import NAME
+from ortpack_build.spec import distribution
 from ortpack_build.tags import version_key
 
 if TYPE_CHECKING:
@@ -156,11 +157,15 @@ def _sbom(subject: Subject) -> Finding:
 
 def _runtime_json(subject: Subject) -> Finding:
     runtime = subject.runtime
-    folder = subject.folder.rpartition("/")[2]
-    problems = [f"{key} is {value!r}, in the folder {folder}" for key, value in _names(runtime) if value != folder]
+    folder = subject.package or subject.folder.rpartition("/")[2]
+    named = (("name", runtime.name), ("variant", folder if subject.package else runtime.variant))
+    problems = [f"{key} is {value!r}, in the folder {folder}" for key, value in named if value != folder]
+    linkage = "static" if subject.package else "shared"
+    if runtime.linkage != linkage:
+        problems.append(f"linkage is {runtime.linkage}, in the folder {subject.folder} it is {linkage}")
     if runtime.library not in runtime.files:
         problems.append(f"library {runtime.library!r} is not among files")
-    wanted = f"ortpack_{runtime.variant.replace('-', '_')}-{runtime.ort_version}.dist-info"
+    wanted = f"{distribution(runtime.variant, subject.package).replace('-', '_')}-{runtime.ort_version}.dist-info"
     if subject.info != wanted:
         problems.append(f"{runtime.variant} {runtime.ort_version} does not belong into {subject.info}")
     tag = subject.tag
@@ -169,10 +174,6 @@ def _runtime_json(subject: Subject) -> Finding:
     if said != (stated.os, stated.arch, stated.libc, stated.libc_version or stated.os_version):
         problems.append(f"platform is not that of the tag {tag}")
     return Finding(problems=tuple(problems), detail=f"schema 1, {runtime.variant}, ORT {runtime.ort_version}")
-
-
-def _names(runtime: RuntimeJson) -> tuple[tuple[str, str], ...]:
-    return (("name", runtime.name), ("variant", runtime.variant))
 
 
 def _files(subject: Subject) -> Finding:
