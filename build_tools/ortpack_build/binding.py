@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ortpack_build.cache import Cache
     from ortpack_build.report import Reporter
 
+_SHIPPED = "_loader"  # folder of the installed distribution
 _RUNTIME = "_embedded"  # takes the place of `_runtime`
 _LEFT_OUT = {"__main__", "_doctor", "_runtime", _RUNTIME}
 _OWN_IMPORT = re.compile(r"^(?P<indent>\s*)from ortpack(?:\.(?P<module>\w+))? import (?P<names>.+)$", re.MULTILINE)
@@ -98,7 +99,7 @@ def load() -> BindingFile:
 def sources_folder() -> Path:
     """The folder with `binding/` and `ortpack/`: in the installed distribution, or in the checkout."""
     package = Path(__file__).parent
-    installed = package / "_loader"
+    installed = package / _SHIPPED
     return installed if installed.is_dir() else package.parent.parent / "src"
 
 
@@ -171,7 +172,8 @@ def prepare(target: str, work: Path, cache: Cache, report: Reporter) -> Binding:
     (work / "binding").symlink_to(own / "binding")
     (work / "python").symlink_to(_python_headers())
     include, nanobind = [work / "python"], []
-    licenses: dict[str, Path] = {}
+    license_ = own / "LICENSE" if own.name == _SHIPPED else own.parent / "LICENSE"
+    licenses = {"ortpack-LICENSE": license_}
     for line in (line for line in data.headers if line.target in ("", target)):
         folder = _unpacked(line, cache, report)
         (work / line.name).symlink_to(folder)
