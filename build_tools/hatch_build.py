@@ -28,7 +28,8 @@ class Variants(BuildHookInterface):  # type: ignore[type-arg]
         unpacked = root / "loader"
         source = unpacked if unpacked.is_dir() else root.parent / "src"
         goal = "loader" if sdist else "ortpack_build/_loader"
-        included[str(root / "LICENSE")] = f"{goal}/LICENSE"
+        license_ = source / "LICENSE" if unpacked.is_dir() else root.parent / "LICENSE"
+        included[str(license_)] = f"{goal}/LICENSE"
         for folder, patterns in _LOADER.items():  # and nothing that was compiled in place
             for path in sorted(found for pattern in patterns for found in (source / folder).glob(pattern)):
                 included[str(path)] = f"{goal}/{folder}/{path.name}"

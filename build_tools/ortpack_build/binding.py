@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _SHIPPED = "_loader"  # folder of the installed distribution
 _RUNTIME = "_embedded"  # takes the place of `_runtime`
-_LEFT_OUT = {"__main__", "_doctor", "_runtime", _RUNTIME}
+_LEFT_OUT = {"__main__", "_doctor", "_warnings", "_runtime", _RUNTIME}  # the choice of a runtime, and talk of it
 _OWN_IMPORT = re.compile(r"^(?P<indent>\s*)from ortpack(?:\.(?P<module>\w+))? import (?P<names>.+)$", re.MULTILINE)
 _ANY_IMPORT = re.compile(r"^\s*(?:import ortpack\b|from ortpack\b).*$", re.MULTILINE)
 

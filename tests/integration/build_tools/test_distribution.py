@@ -34,6 +34,7 @@ def checkout(tmp_path: Path) -> Path:
     """A copy of what the build needs, so that nothing is left in the tree."""
     for folder in ("build_tools", "variants", "src"):
         shutil.copytree(ROOT / folder, tmp_path / "tree" / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "LICENSE", tmp_path / "tree")
     return tmp_path / "tree" / "build_tools"
 
 
@@ -42,7 +43,7 @@ def test_the_wheel_brings_the_manifests_and_works_alone(checkout: Path, tmp_path
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.name == "ortpack_build-0.1.0-py3-none-any.whl"
     shipped = {f"ortpack_build/_variants/{path.name}" for path in (ROOT / "variants").glob("*.*")}
-    shipped |= {f"ortpack_build/_loader/binding/{path.name}" for path in (ROOT / "src" / "binding").glob("*.[ch]*")}
+    shipped |= {f"ortpack_build/_loader/binding/{path.name}" for path in (ROOT / "src" / "binding").glob("[a-z]*")}
     shipped |= {"ortpack_build/_loader/LICENSE"}
     shipped |= {f"ortpack_build/_loader/ortpack/{path.name}" for path in (ROOT / "src" / "ortpack").glob("*.py*")}
     assert names(wheel) >= shipped | {"ortpack_build/py.typed", "ortpack_build-0.1.0.dist-info/licenses/LICENSE"}
