@@ -1,4 +1,7 @@
-"""Puts the manifests into the distributions: `variants/` of an sdist, `ortpack_build/_variants/` of a wheel."""
+"""Puts the manifests and the loader's sources into the distributions.
+
+`variants/` and `loader/` of an sdist, `ortpack_build/_variants/` and `ortpack_build/_loader/` of a wheel.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+_LOADER = {"binding": ("*.cpp", "*.h"), "ortpack": ("*.py", "*.pyi", "py.typed")}
 
 
 class Variants(BuildHookInterface):  # type: ignore[type-arg]
@@ -17,5 +22,14 @@ class Variants(BuildHookInterface):  # type: ignore[type-arg]
         root = Path(self.root)
         unpacked = root / "variants"  # of an sdist
         source = unpacked if unpacked.is_dir() else root.parent / "variants"
-        goal = "variants" if self.target_name == "sdist" else "ortpack_build/_variants"
-        build_data["force_include"][str(source)] = goal
+        sdist = self.target_name == "sdist"
+        included = build_data["force_include"]
+        included[str(source)] = "variants" if sdist else "ortpack_build/_variants"
+        unpacked = root / "loader"
+        source = unpacked if unpacked.is_dir() else root.parent / "src"
+        goal = "loader" if sdist else "ortpack_build/_loader"
+        license_ = source / "LICENSE" if unpacked.is_dir() else root.parent / "LICENSE"
+        included[str(license_)] = f"{goal}/LICENSE"
+        for folder, patterns in _LOADER.items():  # and nothing that was compiled in place
+            for path in sorted(found for pattern in patterns for found in (source / folder).glob(pattern)):
+                included[str(path)] = f"{goal}/{folder}/{path.name}"

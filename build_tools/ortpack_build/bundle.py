@@ -36,11 +36,12 @@ class Parts:
     licenses: Mapping[str, Path]  # file name → file
     provenance: Mapping[str, Any]  # for runtime.json: "origin", and what is known of it
     beside: tuple[str, ...] = ()  # every member of the official wheel
+    modules: Mapping[str, bytes] = field(default_factory=dict)  # Python modules, file name → content
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A runtime's folder, `<root>/ortpack_runtimes/<variant>/`, and the licence texts that go with it."""
+    """A runtime's folder, `<root>/ortpack_runtimes/<variant>/` or that of a package of its own, and its licences."""
 
     spec: Spec
     folder: Path
@@ -56,12 +57,14 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
         BinaryError: a library is unreadable, for another platform, or needs one that nothing provides.
         OSError: writing failed.
     """
-    folder = root / FOLDER / spec.variant
+    folder = root / place(spec)
     folder.mkdir(parents=True)
     # Nothing to import, but tools that check wheels take a folder without a module for a mistake.
-    (folder / "__init__.py").write_bytes(
-        f'"""{spec.summary}: native files that the ortpack loader opens."""\n'.encode()
-    )
+    modules = parts.modules or {
+        "__init__.py": f'"""{spec.summary}: native files that the ortpack loader opens."""\n'.encode()
+    }
+    for name, text in modules.items():
+        (folder / name).write_bytes(text)
     home = folder if spec.extends is None else root / FOLDER / spec.extends.runtime
     home.mkdir(exist_ok=True)
     carried = {} if spec.plugin is not None else parts.libraries
@@ -71,7 +74,7 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
         _check_exports(spec, parts)
     runtime = RuntimeJson(
         kind=UNSET if spec.kind == "runtime" else spec.kind,
-        name=spec.variant,
+        name=spec.package or spec.variant,
         variant=spec.variant,
         target=spec.target,
         version=spec.version if spec.plugin else UNSET,
@@ -97,6 +100,11 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
     (folder / NAME).write_bytes(dump(runtime))
     elsewhere = {f"{FOLDER}/{spec.extends.runtime}/{name}": home / name for name in carried} if spec.extends else {}
     return Bundle(spec=spec, folder=folder, runtime=runtime, licenses=parts.licenses, elsewhere=elsewhere)
+
+
+def place(spec: Spec) -> str:
+    """The runtime's folder in a wheel and below site-packages."""
+    return spec.package.replace(".", "/") if spec.package else f"{FOLDER}/{spec.variant}"
 
 
 def _file(file: Path) -> File:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import UnsetType
 from platformdirs import user_cache_path
 
-from ortpack_build import __version__, cli_ops, cli_set, cli_source, host, manifest, spec, trial
+from ortpack_build import __version__, binding, cli_ops, cli_set, cli_source, host, manifest, spec, trial
 from ortpack_build.cache import Cache
 from ortpack_build.errors import BuildError, UsageError, VerificationError, storage_error
 from ortpack_build.pipeline import Settings, build, build_from_source, epoch
@@ -207,6 +207,8 @@ def _wheel(options: argparse.Namespace, report: Reporter) -> int:
         epoch=epoch(os.environ),
         build_number=options.build_number,
     )
+    if options.origin != "source" and (options.linkage == "static" or options.embed):
+        raise UsageError("Official binaries can't be linked statically.", hint="Add --origin source.")
     targets = _targets(options, catalog)
     if options.origin == "source":
         wheels = [
@@ -261,14 +263,17 @@ def _trial(
     if why_not is None and not holds(rows):
         why_not = "a check failed, so nothing of it is run"
     if why_not is None:
-        runtime = Subject(options.wheel, catalog, folder).runtime
+        subject = Subject(options.wheel, catalog, folder)
+        runtime = subject.runtime
         if not isinstance(runtime.kind, UnsetType):
             why_not = f"a wheel of kind {runtime.kind} runs with another one beside it"
     if why_not is None:
         why_not = host.detect().why_not(catalog.targets[runtime.target], runtime.platform, catalog.targets)
+        if why_not is None and subject.package:
+            why_not = binding.why_not_importable()
     if why_not is not None:
         return [Row(check="run", verdict=Verdict.SKIP, detail=why_not)]
-    loader = trial.loader_requirement(options.loader)
+    loader = None if subject.package else trial.loader_requirement(options.loader)
     with report.step("Installing and running it in a new environment"):
         # What it needs of the machine may be missing here, but its CPU provider needs nothing.
         device = None if isinstance(runtime.needs, UnsetType) else "cpu"

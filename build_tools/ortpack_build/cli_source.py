@@ -47,6 +47,12 @@ def add_wheel_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("with --origin source")
     add_source_options(group, within_wheel=True)
     add_kit_options(group)
+    group.add_argument(
+        "--linkage",
+        choices=("shared", "static"),
+        help="a library for the loader, or one Python extension module with ONNX Runtime in it (default: shared)",
+    )
+    group.add_argument("--embed", metavar="PACKAGE", help="with static: the Python package to make, e.g. mylib._ort")
 
 
 def add_source_options(parser: argparse._ActionsContainer, *, within_wheel: bool = False) -> None:
@@ -88,6 +94,11 @@ def request(options: argparse.Namespace, target: str | None) -> source.Request:
         raise UsageError("There is no target for this machine.", hint="Name one.")
     if getattr(options, "jobs", 1) < 1:
         raise UsageError(f"--jobs {options.jobs}: at least one compiler must run.")
+    package, linkage = getattr(options, "embed", None), getattr(options, "linkage", None)
+    if linkage == "static" and package is None:
+        raise UsageError("--linkage static makes a Python package.", hint="Name it: --embed mylib._ort")
+    if package is not None and linkage != "static":
+        raise UsageError("--embed makes an extension module.", hint="Add --linkage static.")
     return source.Request(
         target=target or own or "",
         host=own or "an unknown machine",
@@ -100,6 +111,7 @@ def request(options: argparse.Namespace, target: str | None) -> source.Request:
         launcher=getattr(options, "launcher", "auto"),
         jobs=getattr(options, "jobs", 1),
         file=getattr(options, "kit_file", None),
+        package=package,
     )
 
 

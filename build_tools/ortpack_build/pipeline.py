@@ -96,6 +96,7 @@ def build_from_source(
             library=linked.library.name,
             tag=linked.tag,
             formats=linked.kit.about.model_formats,
+            package=request.package,
         )
         return build(spec, settings, linked=linked)
 

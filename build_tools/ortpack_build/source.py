@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
 
+from ortpack_build import binding
 from ortpack_build import kit as kit_stage
 from ortpack_build import sources as sources_stage
 from ortpack_build.binary import inspect
 from ortpack_build.bundle import Parts
 from ortpack_build.errors import KitError, ToolError, UsageError, nearest
 from ortpack_build.kit import model
-from ortpack_build.link import link_shared
+from ortpack_build.link import MODULE_FILE, link_shared, link_static
 from ortpack_build.spec import Compiled, compiled
 from ortpack_build.tags import version_key
 from ortpack_build.toolchain import Toolchain, Zig, find, tools
@@ -50,7 +51,8 @@ class Request:
         toolchain: "zig", or a compiler of kits.toml.
         launcher: "auto" for ccache or sccache if there is one, "none", or a program.
         jobs: how many compilers run at once.
-        file: a packed kit to use; nothing is compiled then.
+        file: a packed kit to use; of ONNX Runtime, nothing is compiled then.
+        package: dotted name of the Python package to link it into; None for a shared library.
     """
 
     target: str
@@ -64,6 +66,7 @@ class Request:
     launcher: str = "auto"
     jobs: int = 1
     file: Path | None = None
+    package: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +176,8 @@ class Linked:
     licenses: Mapping[str, Path]
     kit: Kit
     tag: str
+    modules: Mapping[str, bytes] = field(default_factory=dict)  # Python modules beside the library
+    binding: Mapping[str, str] = field(default_factory=dict)  # what an extension module was compiled with
 
     def spec_source(self) -> Compiled:
         """What a spec says of it."""
@@ -191,16 +196,20 @@ class Linked:
         return Parts(
             libraries={self.library.name: self.library},
             licenses=self.licenses,
-            provenance={"origin": "source", "kit": kit_},
+            provenance={"origin": "source", "kit": kit_} | ({"binding": dict(self.binding)} if self.binding else {}),
+            modules=self.modules,
         )
 
 
 def link(request: Request, context: Context, into: Path) -> Linked:
-    """A shared library with every kernel of the kit, in the folder `into`.
+    """A library, shared or an extension module, with every kernel of the kit, in the folder `into`.
 
     Raises:
         BuildError: of any kind.
     """
+    if request.package is not None:  # said before anything is compiled
+        binding.check_name(request.package)
+        binding.check_python(request.target, request.host)
     made = kit(request, context)
     name = made.about.toolchain["name"]
     if name != request.toolchain:
@@ -209,17 +218,42 @@ def link(request: Request, context: Context, into: Path) -> Linked:
     if dict(chosen.identity) != made.about.toolchain:
         raise UsageError(f"The kit was made with {made.about.toolchain}, but here is {dict(chosen.identity)}.")
     context.cache.root.mkdir(parents=True, exist_ok=True)
+    sources_: binding.Binding | None = None
     with tempfile.TemporaryDirectory(dir=into, prefix="link-") as scratch:
         work = Path(scratch)
         compilers = chosen.install(work, root=work, shared=context.cache.root / "toolchain")
+        environ = {**context.environ, **compilers.environ}
+        if request.package is not None:
+            sources_ = binding.prepare(request.target, work, context.cache, context.report)
         with context.report.step(f"Linking {len(made.kernels)} kernels") as step:
-            environ = {**context.environ, **compilers.environ}
-            library = link_shared(made, made.kernels, compilers, work=work, environ=environ)
+            if request.package is None or sources_ is None:
+                library = link_shared(made, made.kernels, compilers, work=work, environ=environ)
+            else:
+                library = link_static(
+                    made,
+                    made.kernels,
+                    compilers,
+                    sources_,
+                    package=request.package,
+                    jobs=request.jobs,
+                    work=work,
+                    environ=environ,
+                )
             step.detail(f"{library.path.stat().st_size / 1e6:.1f} MB")
         target = into / library.path.name
         library.path.rename(target)
     licenses = {path.name: path for path in sorted((made.path / "licenses").iterdir())}
-    return Linked(library=target, licenses=licenses, kit=made, tag=made.about.tag or _glibc_tag(target, request.target))
+    tag = made.about.tag or _glibc_tag(target, request.target)
+    if sources_ is None:
+        return Linked(library=target, licenses=licenses, kit=made, tag=tag)
+    return Linked(
+        library=target,
+        licenses={**licenses, **sources_.licenses},
+        kit=made,
+        tag=tag,
+        modules=binding.modules(),
+        binding=sources_.stated,
+    )
 
 
 def _glibc_tag(library: Path, target: str) -> str:
@@ -230,7 +264,7 @@ def _glibc_tag(library: Path, target: str) -> str:
     return f"manylinux_{max(newest, (2, 17))[0]}_{max(newest, (2, 17))[1]}_{arch}"
 
 
-def respecify(runtime: RuntimeJson, catalog: Catalog, tag: str) -> Spec:
+def respecify(runtime: RuntimeJson, catalog: Catalog, tag: str, package: str | None) -> Spec:
     """The spec that a runtime from source says it has, for a check against what it is.
 
     Raises:
@@ -251,7 +285,8 @@ def respecify(runtime: RuntimeJson, catalog: Catalog, tag: str) -> Spec:
         runtime.target,
         ort=ort,
         source=origin,
-        library=model.load().target(runtime.target).library.format(ort=ort),
+        library=MODULE_FILE if package else model.load().target(runtime.target).library.format(ort=ort),
         tag=tag,
         formats=runtime.model_formats,
+        package=package,
     )

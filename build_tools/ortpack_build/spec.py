@@ -7,6 +7,7 @@ hashes it holds.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -141,7 +142,7 @@ class Compiled(_Value, frozen=True, kw_only=True, tag="source", tag_field="origi
         return f"They were compiled from ONNX Runtime's source code, by way of the kit `{self.kit[:16]}`"
 
 
-class Spec(_Value, frozen=True, kw_only=True):
+class Spec(_Value, frozen=True, kw_only=True, omit_defaults=True):
     """One runtime: variant × target × ORT release × origin × linkage.
 
     Attributes:
@@ -174,6 +175,7 @@ class Spec(_Value, frozen=True, kw_only=True):
     requires_python: str = "3.10"
     extends: Extends | None = None
     plugin: Plugin | None = None
+    package: str | None = None  # dotted name of the Python package that holds it, if not the loader's folder
 
     @property
     def digest(self) -> str:
@@ -198,10 +200,15 @@ class Spec(_Value, frozen=True, kw_only=True):
             return (f"{self.source.distribution}=={self.version}",)
         return ()
 
+    @property
+    def distribution(self) -> str:
+        """The name that people write in a requirements file."""
+        return distribution(self.variant, self.package)
 
-def distribution(variant: str) -> str:
-    """The name that people write in a requirements file."""
-    return f"ortpack-{variant}".replace("_", "-")
+
+def distribution(variant: str, package: str | None = None) -> str:
+    """The name of the distribution with a variant's runtime, or with a package that holds one itself."""
+    return re.sub(r"[-_.]+", "-", package or f"ortpack-{variant}").strip("-").lower()
 
 
 def resolve(catalog: Catalog, variant: str, target: str, ort: str | None = None) -> Spec:
@@ -343,6 +350,7 @@ def compiled(
     library: str,
     tag: str,
     formats: Collection[str],
+    package: str | None = None,
 ) -> Spec:
     """The spec of a variant whose library was linked from a kit.
 
@@ -354,6 +362,7 @@ def compiled(
         library: file name of the library.
         tag: platform tag of the wheel.
         formats: what the kit can load; fewer than the variant promises make the runtime a reduced one.
+        package: the Python package that it is linked into, with the binding; None for a shared library.
 
     Raises:
         UsageError: variant or target is unknown, or the variant is not made from source.
@@ -367,10 +376,17 @@ def compiled(
         ort_version=ort,
         api_version=version_key(ort)[1],
         source=source,
-        linkage="shared",
+        linkage="static" if package else "shared",
         tag=tag,
         platform=platform(line, tag),
-        files=(LibraryFile(name=library, role="library", exports=origin.exports, may_export=origin.may_export),),
+        files=(
+            LibraryFile(
+                name=library,
+                role="library",
+                exports=(f"PyInit_{library.partition('.')[0]}",) if package else origin.exports,
+                may_export=() if package else origin.may_export,
+            ),
+        ),
         providers=chosen.providers,
         devices=tuple(Device(name=name, providers=names) for name, names in chosen.devices.items()),
         priority=chosen.priority,
@@ -378,6 +394,7 @@ def compiled(
         reduced=chosen.reduced or not set(chosen.model_formats) <= set(formats),
         license=chosen.license,
         system=system(catalog.policies[line.policy], tag),
+        package=package,
     )
 
 

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 _INSTALL_TIMEOUT = 900  # seconds
 _RUN_TIMEOUT = 600  # seconds
 
-# Runs in the new environment, which has the loader, the runtime and NumPy, and not this package.
+# Runs in the new environment, which has the loader (or a package with its own), the runtime and NumPy, and not this
+# package.
 _SCRIPT = """
-import json, sys
-import numpy, ortpack
+import importlib, json, sys
+import numpy
 
 TYPES = {"float": "float32", "double": "float64", "float16": "float16", "bool": "bool", "string": "object",
          **{f"{u}int{n}": f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)}}
@@ -35,6 +36,7 @@ def feed(item):
     return numpy.full(shape, "", dtype="object") if kind == "string" else numpy.zeros(shape, TYPES[kind])
 
 request = json.loads(sys.argv[1])
+ortpack = importlib.import_module(request["package"])
 runtime = ortpack.runtime()
 session = ortpack.InferenceSession(request["model"], device=request["device"])
 given = request["feeds"]
@@ -68,14 +70,14 @@ def loader_requirement(loader: Path | None) -> str:
 
 
 def run(
-    wheel: Path, runtime: str, *, loader: str, model: Path | None, scratch: Path, device: str | None = None
+    wheel: Path, runtime: str, *, loader: str | None, model: Path | None, scratch: Path, device: str | None = None
 ) -> list[Row]:
     """Install and run.
 
     Args:
         wheel: the runtime's wheel, for this machine.
         runtime: the runtime's name, which is asked for by name.
-        loader: what pip installs beside it.
+        loader: what pip installs beside it; None for a package of the runtime's name that needs no loader.
         model: an .onnx or .ort file, fed with zeros (free dimensions are 1); a made-up one if None.
         scratch: an empty folder, for the environment.
         device: to run it on; the runtime's own choice if None.
@@ -87,24 +89,26 @@ def run(
     pip = [sys.executable, "-m", "pip", "--python", str(python)]
     steps = (
         [sys.executable, "-m", "venv", "--without-pip", str(scratch / "env")],
-        [*pip, "install", "--no-input", "-q", loader, str(wheel.resolve())],
+        [*pip, "install", "--no-input", "-q", *([loader] if loader else []), str(wheel.resolve())],
     )
     for command in steps:
         code, output, errors = _call(command, _INSTALL_TIMEOUT, cwd=scratch)
         if code != 0:
             return [Row(check="install", verdict=Verdict.FAIL, detail=_last(errors or output, code))]
-    rows = [Row(check="install", verdict=Verdict.PASS, detail="with the loader, in a new environment")]
-    return [*rows, _run(python, runtime, model, scratch, device)]
+    beside = "with the loader" if loader else "alone"
+    rows = [Row(check="install", verdict=Verdict.PASS, detail=f"{beside}, in a new environment")]
+    return [*rows, _run(python, runtime, "ortpack" if loader else runtime, model, scratch, device)]
 
 
-def _run(python: Path, runtime: str, model: Path | None, scratch: Path, device: str | None) -> Row:
+def _run(python: Path, runtime: str, package: str, model: Path | None, scratch: Path, device: str | None) -> Row:
     def failed(detail: str) -> Row:
         return Row(check="run", verdict=Verdict.FAIL, detail=detail)
 
     path = model.resolve() if model else scratch / "tiny.onnx"
     if model is None:
         path.write_bytes(tiny_model())
-    request = {"model": str(path), "feeds": {} if model else {"a": A, "b": B}, "device": device}
+    feeds = {} if model else {"a": A, "b": B}
+    request = {"package": package, "model": str(path), "feeds": feeds, "device": device}
     script = scratch / "trial.py"
     script.write_text(_SCRIPT, encoding="utf-8")
     environ = {key: value for key, value in os.environ.items() if not key.startswith("ORTPACK_")}

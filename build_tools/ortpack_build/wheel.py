@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ortpack_build import __version__
+from ortpack_build import __version__, binding
+from ortpack_build.bundle import place
 from ortpack_build.errors import UsageError, storage_error
-from ortpack_build.runtime_json import FOLDER
 from ortpack_build.sbom import sbom
-from ortpack_build.spec import distribution
 from ortpack_build.zip_file import Entry, write_zip
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class Wheel:
 
     path: Path
     size: int  # bytes
-    tag: str  # py3-none-<platform>
+    tag: str  # py3-none-<platform>, or cp<N>-abi3-<platform>
 
 
 def file_name(spec: Spec, build_number: str | None = None) -> str:
@@ -46,7 +45,16 @@ def file_name(spec: Spec, build_number: str | None = None) -> str:
     if build_number is not None and not _BUILD_NUMBER.fullmatch(build_number):
         raise UsageError(f"{build_number!r} is no build number.", hint="It starts with a digit, e.g. 1 or 2.fix.")
     build = f"-{build_number}" if build_number is not None else ""
-    return f"{_escaped(spec)}{build}-py3-none-{spec.tag}.whl"
+    return f"{_escaped(spec)}{build}-{_tag(spec)}.whl"
+
+
+def _tag(spec: Spec) -> str:
+    """The wheel's tag: a runtime is for any Python, an extension module for the stable ABI that it was compiled for."""
+    return f"{_stable_abi()}-{spec.tag}" if spec.package else f"py3-none-{spec.tag}"
+
+
+def _stable_abi() -> str:
+    return f"cp{binding.load().python.replace('.', '')}-abi3"
 
 
 def write(
@@ -81,22 +89,22 @@ def write(
             raise
     except OSError as error:
         raise storage_error("The wheel", path, error) from error
-    return Wheel(path=path, size=path.stat().st_size, tag=f"py3-none-{bundle.spec.tag}")
+    return Wheel(path=path, size=path.stat().st_size, tag=_tag(bundle.spec))
 
 
 def _escaped(spec: Spec) -> str:
-    return f"{distribution(spec.variant).replace('-', '_')}-{spec.version}"
+    return f"{spec.distribution.replace('-', '_')}-{spec.version}"
 
 
 def _contents(bundle: Bundle, build_number: str | None) -> dict[str, bytes]:
     """Every file by name, sorted, with RECORD last."""
     spec = bundle.spec
     info = f"{_escaped(spec)}.dist-info"
-    folder = f"{FOLDER}/{spec.variant}"
+    folder = place(spec)
     files = {f"{folder}/{file.name}": file.read_bytes() for file in bundle.folder.iterdir()}
     files |= {name: file.read_bytes() for name, file in bundle.elsewhere.items()}
     files |= {f"{info}/licenses/{name}": file.read_bytes() for name, file in bundle.licenses.items()}
-    files[f"{info}/sboms/{distribution(spec.variant)}.cdx.json"] = sbom(bundle, distribution(spec.variant))
+    files[f"{info}/sboms/{spec.distribution}.cdx.json"] = sbom(bundle, spec.distribution)
     files[f"{info}/METADATA"] = _metadata(bundle).encode()
     files[f"{info}/WHEEL"] = _wheel(spec, build_number).encode()
     # The runtime first: dist-info belongs at the end of the file, where readers look for it (PEP 427).
@@ -114,7 +122,7 @@ def _wheel(spec: Spec, build_number: str | None) -> str:
         "Wheel-Version: 1.0",
         f"Generator: ortpack-build {__version__}",
         "Root-Is-Purelib: false",
-        f"Tag: py3-none-{spec.tag}",
+        f"Tag: {_tag(spec)}",
     ]
     if build_number is not None:
         lines.append(f"Build: {build_number}")
@@ -123,21 +131,27 @@ def _wheel(spec: Spec, build_number: str | None) -> str:
 
 def _metadata(bundle: Bundle) -> str:
     spec = bundle.spec
+    python, depends = spec.requires_python, spec.depends
+    purpose, description = "a runtime for the ortpack loader", _DESCRIPTION
+    if spec.package:
+        data = binding.load()
+        python, depends = data.python, (f"numpy>={data.numpy}",)
+        purpose, description = f"the Python package {spec.package}", _EMBEDDED
     headers = [
         "Metadata-Version: 2.4",
-        f"Name: {distribution(spec.variant)}",
+        f"Name: {spec.distribution}",
         f"Version: {spec.version}",
-        f"Summary: {spec.summary}, as a runtime for the ortpack loader",
+        f"Summary: {spec.summary}, as {purpose}",
         f"License-Expression: {spec.license}",
         *(f"License-File: {name}" for name in sorted(bundle.licenses)),
         "Keywords: onnx,onnxruntime,inference",
-        f"Requires-Python: >={spec.requires_python}",
-        *(f"Requires-Dist: {requirement}" for requirement in spec.depends),
+        f"Requires-Python: >={python}",
+        *(f"Requires-Dist: {requirement}" for requirement in depends),
         "Project-URL: ONNX Runtime, https://github.com/microsoft/onnxruntime",
         "Description-Content-Type: text/markdown",
     ]
-    description = _DESCRIPTION.format(
-        spec=spec, name=distribution(spec.variant), origin=spec.source.sentence, what=_WHAT[spec.kind].format(spec=spec)
+    description = description.format(
+        spec=spec, name=spec.distribution, origin=spec.source.sentence, what=_WHAT[spec.kind].format(spec=spec)
     )
     return "\n".join(headers) + "\n\n" + description
 
@@ -155,6 +169,17 @@ _DESCRIPTION = """\
 The `ortpack` package loads it, beside any number of other runtimes:
 
     pip install ortpack {name}
+
+{origin}; `runtime.json` and the bill of materials in this wheel have its SHA-256.
+"""
+
+_EMBEDDED = """\
+# {name}
+
+{spec.summary}: ONNX Runtime {spec.version} for {spec.target} and a Python API in one extension module. Names are
+those of `onnxruntime`:
+
+    import {spec.package} as onnxruntime
 
 {origin}; `runtime.json` and the bill of materials in this wheel have its SHA-256.
 """

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from ortpack_build.link.shared import Library, link_shared
+from ortpack_build.link.static import MODULE_FILE, link_static
 
-__all__ = ["Library", "link_shared"]
+__all__ = ["MODULE_FILE", "Library", "link_shared", "link_static"]

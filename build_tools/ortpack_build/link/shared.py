@@ -44,23 +44,30 @@ def link_shared(
     Raises:
         ToolError: the compiler or the linker failed.
     """
-    wanted = frozenset(kernels)
-    chosen = tuple(kernel for kernel in kit.kernels if kernel in wanted)  # registered in upstream's order
+    chosen, compiled = compile_tables(kit, kernels, compilers, work=work, environ=environ)
     recipe = kit.about.recipe
-    source, script = work / "tables.c", work / "exports.lds"
-    source.write_text(tables_source(kit.about.tables, chosen), encoding="utf-8")
+    script = work / "exports.lds"
     script.write_text(version_script(kit.about.ort_version, recipe.roots), encoding="utf-8")
-    library, compiled = work / recipe.library, work / "tables.o"
-    _run(
-        [str(compilers.c), "-c", "-O1", "-g0", "-fPIC", "-fvisibility=hidden", str(source), "-o", str(compiled)],
-        environ,
-    )
+    library = work / recipe.library
     command = [str(compilers.cxx), "-shared", "-o", str(library), str(compiled)]
     command += ["-Wl,--start-group", *(str(archive) for archive in kit.archives), "-Wl,--end-group"]
     command += [f"-Wl,-u,{root}" for root in recipe.roots]
     command += [*recipe.flags, f"-Wl,-soname,{recipe.library}", f"-Wl,--version-script={script}"]
-    _run([*command, *compilers.link(work, environ), *recipe.libraries], environ)
+    run([*command, *compilers.link(work, environ), *recipe.libraries], environ, "Linking")
     return Library(path=library, kernels=chosen)
+
+
+def compile_tables(
+    kit: Kit, kernels: Iterable[KernelId], compilers: Compilers, *, work: Path, environ: Mapping[str, str]
+) -> tuple[tuple[KernelId, ...], Path]:
+    """The kernel tables as an object file in `work`, and the kernels in them, in upstream's order of registration."""
+    wanted = frozenset(kernels)
+    chosen = tuple(kernel for kernel in kit.kernels if kernel in wanted)
+    source, compiled = work / "tables.c", work / "tables.o"
+    source.write_text(tables_source(kit.about.tables, chosen), encoding="utf-8")
+    flags = ["-c", "-O1", "-g0", "-fPIC", "-fvisibility=hidden"]
+    run([str(compilers.c), *flags, str(source), "-o", str(compiled)], environ, "Linking")
+    return chosen, compiled
 
 
 def version_script(ort: str, exports: Sequence[str]) -> str:
@@ -68,7 +75,12 @@ def version_script(ort: str, exports: Sequence[str]) -> str:
     return f"VERS_{ort} {{ global: {' '.join(f'{name};' for name in exports)} local: *; }};\n"
 
 
-def _run(command: Sequence[str], environ: Mapping[str, str]) -> None:
+def run(command: Sequence[str], environ: Mapping[str, str], what: str) -> None:
+    """Run a compiler or linker.
+
+    Raises:
+        ToolError: it failed; says how `what` went wrong.
+    """
     try:
         done = subprocess.run(
             command, env=dict(environ), capture_output=True, text=True, errors="replace", timeout=_TIMEOUT, check=False
@@ -77,4 +89,4 @@ def _run(command: Sequence[str], environ: Mapping[str, str]) -> None:
         raise ToolError(f"{command[0]} did not run: {error}.") from error
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).splitlines()
-        raise ToolError("Linking failed:\n" + "\n".join(lines[:_SHOWN]))
+        raise ToolError(f"{what} failed:\n" + "\n".join(lines[:_SHOWN]))

@@ -19,6 +19,7 @@ from ortpack_build import binary
 from ortpack_build.hashing import sha256
 from ortpack_build.requirements import source_of, stated
 from ortpack_build.runtime_json import FOLDER, NAME, RuntimeJson
+from ortpack_build.spec import distribution
 from ortpack_build.tags import version_key
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _metadata(subject: Subject) -> Finding:
     except ExceptionGroup as group:
         return Finding(problems=tuple(str(error) for error in group.exceptions))
     problems = []
-    native = any(not name.endswith((".json", ".py")) for name in subject.files if name.startswith(f"{FOLDER}/"))
+    native = any(not name.endswith((".json", ".py")) for name in subject.files if not name.startswith(subject.info))
     if metadata.metadata_version < "2.4" or not metadata.license_expression or (native and not metadata.license_files):
         problems.append("Metadata-Version 2.4 with License-Expression and License-File is expected")
     problems += [
@@ -162,13 +163,17 @@ def _sbom(subject: Subject) -> Finding:
 
 def _runtime_json(subject: Subject) -> Finding:
     runtime = subject.runtime
-    folder = subject.folder.rpartition("/")[2]
-    problems = [f"{key} is {value!r}, in the folder {folder}" for key, value in _names(runtime) if value != folder]
+    folder = subject.package or subject.folder.rpartition("/")[2]
+    named = (("name", runtime.name), ("variant", folder if subject.package else runtime.variant))
+    problems = [f"{key} is {value!r}, in the folder {folder}" for key, value in named if value != folder]
+    linkage = "static" if subject.package else "shared"
+    if runtime.linkage != linkage:
+        problems.append(f"linkage is {runtime.linkage}, in the folder {subject.folder} it is {linkage}")
     if not isinstance(runtime.kind, UnsetType):
         problems += [f"{key} is missing, and the kind is {runtime.kind}" for key in _parts_missing(runtime)]
     elif runtime.library not in runtime.files:
         problems.append(f"library {runtime.library!r} is not among files")
-    wanted = f"ortpack_{runtime.variant.replace('-', '_')}-{subject.version}.dist-info"
+    wanted = f"{distribution(runtime.variant, subject.package).replace('-', '_')}-{subject.version}.dist-info"
     if subject.info != wanted:
         problems.append(f"{runtime.variant} {subject.version} does not belong into {subject.info}")
     tag = subject.tag
@@ -183,10 +188,6 @@ def _parts_missing(runtime: RuntimeJson) -> list[str]:
     wanted = {"extends": runtime.extends, "plugin": runtime.plugin}
     key = "extends" if runtime.kind == "extension" else "plugin"
     return [key] if isinstance(wanted[key], UnsetType) else []
-
-
-def _names(runtime: RuntimeJson) -> tuple[tuple[str, str], ...]:
-    return (("name", runtime.name), ("variant", runtime.variant))
 
 
 def _files(subject: Subject) -> Finding:

@@ -81,12 +81,17 @@ class Subject:
 
     @cached_property
     def folder(self) -> str:
-        """The runtime's folder in the wheel."""
-        found = [name for name in self.files if name.startswith(f"{FOLDER}/") and name.count("/") == 2]
-        found = [name.removesuffix(f"/{NAME}") for name in found if name.endswith(f"/{NAME}")]
+        """The runtime's folder in the wheel: below that of all runtimes, or a package that holds one itself."""
+        found = [name.removesuffix(f"/{NAME}") for name in self.files if name.endswith(f"/{NAME}")]
+        found = [name for name in found if name.split("/")[0] != FOLDER or name.count("/") == 1]
         if len(found) != 1:
             raise VerificationError(f"{len(found)} files {FOLDER}/<variant>/{NAME}; one is expected")
         return found[0]
+
+    @cached_property
+    def package(self) -> str | None:
+        """The Python package that holds the runtime, if it is not one for the loader."""
+        return None if self.folder.startswith(f"{FOLDER}/") else self.folder.replace("/", ".")
 
     @cached_property
     def runtime(self) -> RuntimeJson:
@@ -144,7 +149,7 @@ class Subject:
         runtime = self.runtime
         try:
             if runtime.provenance.get("origin") == "source":
-                return source.respecify(runtime, self.catalog, str(self.tag))
+                return source.respecify(runtime, self.catalog, str(self.tag), self.package)
             return resolve(self.catalog, runtime.variant, runtime.target, self.version)
         except BuildError as error:
             raise VerificationError(f"the manifests don't know it: {error.paragraph()}") from error

@@ -32,8 +32,9 @@ def names(wheel: Path) -> set[str]:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of what the build needs, so that nothing is left in the tree."""
-    for folder in ("build_tools", "variants"):
+    for folder in ("build_tools", "variants", "src"):
         shutil.copytree(ROOT / folder, tmp_path / "tree" / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "LICENSE", tmp_path / "tree")
     return tmp_path / "tree" / "build_tools"
 
 
@@ -42,6 +43,9 @@ def test_the_wheel_brings_the_manifests_and_works_alone(checkout: Path, tmp_path
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.name == "ortpack_build-0.1.0-py3-none-any.whl"
     shipped = {f"ortpack_build/_variants/{path.name}" for path in (ROOT / "variants").glob("*.*")}
+    shipped |= {f"ortpack_build/_loader/binding/{path.name}" for path in (ROOT / "src" / "binding").glob("[a-z]*")}
+    shipped |= {"ortpack_build/_loader/LICENSE"}
+    shipped |= {f"ortpack_build/_loader/ortpack/{path.name}" for path in (ROOT / "src" / "ortpack").glob("*.py*")}
     assert names(wheel) >= shipped | {"ortpack_build/py.typed", "ortpack_build-0.1.0.dist-info/licenses/LICENSE"}
     # From the wheel itself, far from the checkout.
     where = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); from ortpack_build import cli, manifest; "
@@ -49,6 +53,11 @@ def test_the_wheel_brings_the_manifests_and_works_alone(checkout: Path, tmp_path
     said = python("-c", f"{where} print(manifest.shipped_folder()); cli.main(['list'])")
     assert said.startswith(str(tmp_path / "site" / "ortpack_build" / "_variants"))
     assert "linux-aarch64" in said
+    said = python(
+        "-c", f"{where} from ortpack_build import binding; print(binding.sources_folder(), *binding.modules())"
+    )
+    assert said.startswith(str(tmp_path / "site" / "ortpack_build" / "_loader"))
+    assert "_runtime.py" in said
 
 
 def test_the_source_distribution_makes_the_same_wheel(checkout: Path, tmp_path: Path) -> None:

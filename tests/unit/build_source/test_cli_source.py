@@ -14,6 +14,7 @@ from ortpack_build.kit import model
 if TYPE_CHECKING:
     from pathlib import Path
 
+_STATIC = ["wheel", "cpu", "--origin", "source", "--target", "linux-x86_64", "--linkage", "static", "--embed"]
 _OWN = host.detect().target(manifest.load().targets)
 
 
@@ -29,6 +30,12 @@ _OWN = host.detect().target(manifest.load().targets)
         (["kit", "linux-x86_64", "--from", "{folder}/nothing.zst"], 6, "There is no file"),
         (["kit", "linux-x86_64", "--from", "{folder}/junk.zst"], 6, "is damaged"),
         (["wheel", "gpu", "--origin", "source", "--from", "{folder}/junk.zst"], 2, "There is no variant 'gpu'"),
+        (["wheel", "cpu", "--linkage", "static", "--embed", "mylib._ort"], 2, "Add --origin source"),
+        (["wheel", "cpu", "--origin", "source", "--linkage", "static"], 2, "Name it: --embed"),
+        (["wheel", "cpu", "--origin", "source", "--embed", "mylib._ort"], 2, "Add --linkage static"),
+        ([*_STATIC, "my-lib"], 2, "'my-lib' is no name of a Python package"),
+        ([*_STATIC, "mylib.import"], 2, "'mylib.import' is no name"),
+        ([*_STATIC, "ortpack._ort"], 2, "belongs to the loader"),
     ],
 )
 def test_mistakes(

@@ -1,0 +1,241 @@
+"""The loader as source: its C++ and its Python modules, for packages that carry ONNX Runtime themselves.
+
+Its sources travel with this distribution; nanobind's and NumPy's come from pinned wheels, Python's headers from the
+interpreter that runs this.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from ortpack_build import fetch
+from ortpack_build.archive import extract_all
+from ortpack_build.errors import SourceError, ToolError, UsageError
+from ortpack_build.manifest import Sha256, Version, read, shipped_folder
+from ortpack_build.tags import version_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ortpack_build.cache import Cache
+    from ortpack_build.report import Reporter
+
+_SHIPPED = "_loader"  # folder of the installed distribution
+_STAND_INS = {"_runtime": "_embedded"}  # module → what takes its place
+_OWN_IMPORT = re.compile(r"^(?P<indent>\s*)from ortpack(?:\.(?P<module>\w+))? import (?P<names>.+)$", re.MULTILINE)
+_RELATIVE_IMPORT = re.compile(r"^\s*from \.(?P<module>\w*) import (?P<names>\([^)]*\)|.+)$", re.MULTILINE)
+_ANY_IMPORT = re.compile(r"^\s*(?:import ortpack\b|from ortpack\b).*$", re.MULTILINE)
+
+
+class _Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Headers(_Model, frozen=True):
+    """A wheel that something is compiled with."""
+
+    name: str
+    version: str
+    file: str
+    sha256: Sha256
+    include: Annotated[tuple[str, ...], Meta(description="Folders of the wheel with headers")]
+    sources: Annotated[tuple[str, ...], Meta(description="Files of the wheel to compile")] = ()
+    licenses: Annotated[dict[str, str], Meta(description="Path in the wheel → file name")] = {}
+    target: Annotated[str, Meta(description="If it is for one only")] = ""
+
+
+class BindingFile(_Model, frozen=True):
+    """binding.toml"""
+
+    schema: Literal[1]
+    python: Annotated[Version, Meta(description="Oldest Python; its stable ABI is what the module is compiled for")]
+    numpy: Annotated[Version, Meta(description="Oldest NumPy")]
+    fast: Annotated[tuple[str, ...], Meta(description="Files that are compiled for speed")]
+    flags: tuple[str, ...]
+    define: tuple[str, ...]
+    headers: tuple[Headers, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binding:
+    """The binding, ready to be compiled.
+
+    Attributes:
+        sources: every file to compile; `nanobind` are those of them that are nanobind's own, `fast` the names of those
+            that are compiled for speed.
+        include: folders with headers.
+        flags, define: for the compiler.
+        licenses: file name → text that goes with the module.
+        stated: what it was made of, for runtime.json.
+    """
+
+    sources: tuple[Path, ...]
+    nanobind: frozenset[Path]
+    fast: frozenset[str]
+    include: tuple[Path, ...]
+    flags: tuple[str, ...]
+    define: tuple[str, ...]
+    licenses: Mapping[str, Path]
+    stated: Mapping[str, str]
+
+
+def load() -> BindingFile:
+    """The shipped data.
+
+    Raises:
+        ManifestError: it has a mistake.
+    """
+    return read(shipped_folder() / "kits" / "binding.toml", BindingFile)
+
+
+def sources_folder() -> Path:
+    """The folder with `binding/` and `ortpack/`: in the installed distribution, or in the checkout."""
+    package = Path(__file__).parent
+    installed = package / _SHIPPED
+    return installed if installed.is_dir() else package.parent.parent / "src"
+
+
+def check_name(package: str) -> str:
+    """The name of a package to embed in, if it can be one.
+
+    Raises:
+        UsageError: it can't be imported, or it is the loader's own.
+    """
+    parts = package.split(".")
+    if not package.isascii() or not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
+        raise UsageError(f"{package!r} is no name of a Python package.", hint="For instance: mylib._ort")
+    if parts[0] in ("ortpack", "ortpack_runtimes"):
+        raise UsageError(f"{package!r} belongs to the loader.", hint="Name a package of your own: mylib._ort")
+    return package
+
+
+def check_python(target: str, host: str) -> None:
+    """Whether this interpreter's headers can be compiled with.
+
+    Raises:
+        UsageError: the target is another platform than this interpreter's.
+        ToolError: it is too old, or its headers are not installed.
+    """
+    oldest = load().python
+    if target != host:
+        raise UsageError(
+            f"An extension module for {target} can't be made on {host}: Python's headers are those of the interpreter "
+            "that runs ortpack-build.",
+            hint=f"Run it on {target}, or use --linkage shared.",
+        )
+    if sys.version_info[:2] < version_key(oldest)[:2] or sys.implementation.name != "cpython":
+        raise ToolError(
+            f"An extension module is compiled with the headers of CPython {oldest} or newer; "
+            f"this is {sys.implementation.name} {sysconfig.get_python_version()}.",
+            hint=f"Run ortpack-build with CPython {oldest} or newer.",
+        )
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        raise ToolError("A free-threaded interpreter has no headers for the stable ABI.", hint="Use the usual build.")
+    if not (_python_headers() / "Python.h").is_file():
+        raise ToolError(
+            f"{_python_headers()} has no Python.h.", hint="Install the headers of this interpreter (python3-dev)."
+        )
+
+
+def why_not_importable() -> str | None:
+    """Why this interpreter can't import such an extension module, if it can't."""
+    oldest = load().python
+    old = sys.version_info[:2] < version_key(oldest)[:2]
+    return f"it needs Python {oldest} or newer, this is {sysconfig.get_python_version()}" if old else None
+
+
+def _python_headers() -> Path:
+    return Path(sysconfig.get_path("include"))
+
+
+def prepare(target: str, work: Path, cache: Cache, report: Reporter) -> Binding:
+    """Lay out everything that is compiled below `work`, so that no path of this machine gets into the module.
+
+    Raises:
+        FetchError: a wheel with headers can't be had.
+        ArchiveError: a wheel is damaged, or lacks a file.
+        SourceError: this distribution lacks its own sources.
+        UsageError: no headers are pinned for the target.
+    """
+    data, own = load(), sources_folder()
+    found = sorted((own / "binding").glob("*.cpp"))
+    if not found:
+        raise SourceError(f"{own} does not hold the loader's sources.", hint="Reinstall ortpack-build.")
+    (work / "binding").symlink_to(own / "binding")
+    (work / "python").symlink_to(_python_headers())
+    include, nanobind = [work / "python"], []
+    license_ = own / "LICENSE" if own.name == _SHIPPED else own.parent / "LICENSE"
+    licenses = {"ortpack-LICENSE": license_}
+    for line in (line for line in data.headers if line.target in ("", target)):
+        folder = _unpacked(line, cache, report)
+        (work / line.name).symlink_to(folder)
+        include += [work / line.name / path for path in line.include]
+        nanobind += [work / line.name / path for path in line.sources]
+        licenses |= {name: folder / path for path, name in line.licenses.items()}
+        for path in (*line.include, *line.sources, *line.licenses):
+            if not (folder / path).exists():
+                raise SourceError(f"{line.file} has no {path}.")
+    if missing := {line.name for line in data.headers} - {path.name for path in work.iterdir()}:
+        raise UsageError(f"No {', '.join(sorted(missing))} is pinned for {target}.")
+    major, minor = version_key(data.python)[:2]
+    return Binding(
+        sources=(*(work / "binding" / path.name for path in found), *nanobind),
+        nanobind=frozenset(nanobind),
+        fast=frozenset(data.fast),
+        include=tuple(include),
+        flags=data.flags,
+        define=(*data.define, f"Py_LIMITED_API={major << 24 | minor << 16:#010x}"),
+        licenses=licenses,
+        stated={line.name: line.version for line in data.headers} | {"python": sysconfig.get_python_version()},
+    )
+
+
+def _unpacked(line: Headers, cache: Cache, report: Reporter) -> Path:
+    pin = fetch.Pin(distribution=line.name, version=line.version, file=line.file, sha256=line.sha256)
+    return cache.get("headers", line.sha256, lambda folder: extract_all(fetch.fetch(pin, cache, report), folder))
+
+
+def modules() -> dict[str, bytes]:
+    """The Python part of an embedding package: file name → content, under whatever name the package has.
+
+    It is what the package itself imports, and what that imports in turn.
+
+    Raises:
+        SourceError: the loader's modules are missing, or import in a way that ties them to their name.
+    """
+    folder = sources_folder() / "ortpack"
+    texts, wanted = {"py.typed": ""}, {"__init__"}
+    while wanted:
+        module = wanted.pop()
+        file = _module_file(folder, _STAND_INS.get(module, module))
+        if file is None:
+            raise SourceError(f"{folder} lacks the module {module} of the loader.", hint="Reinstall ortpack-build.")
+        text = _renamed(file.name, file.read_text(encoding="utf-8"))
+        texts[f"{module}{file.suffix}"] = text
+        for found in _RELATIVE_IMPORT.finditer(text):
+            # `from . import x`: x is a module, or a name of the package.
+            names = [found["module"]] if found["module"] else re.findall(r"\w+", found["names"])
+            wanted |= {name for name in names if found["module"] or _module_file(folder, name)}
+        wanted -= {name.partition(".")[0] for name in texts}
+    return {name: text.encode() for name, text in sorted(texts.items())}
+
+
+def _module_file(folder: Path, module: str) -> Path | None:
+    """The module's code, or of native code what it offers."""
+    return next((file for suffix in (".py", ".pyi") if (file := folder / f"{module}{suffix}").is_file()), None)
+
+
+def _renamed(name: str, text: str) -> str:
+    """The text with relative imports."""
+    text = _OWN_IMPORT.sub(lambda m: f"{m['indent']}from .{m['module'] or ''} import {m['names']}", text)
+    if left := _ANY_IMPORT.search(text):
+        raise SourceError(f"{name} of the loader imports by its name: {left[0].strip()}")
+    return text

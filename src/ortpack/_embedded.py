@@ -1,0 +1,109 @@
+"""Takes the place of `_runtime` in a package that carries ONNX Runtime in its own extension module.
+
+`ortpack-build wheel --embed` writes such packages. There is nothing to choose there, no environment variable has a say,
+and `runtime.json` lies beside the module.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ortpack._installed import Runtime, read_runtime
+from ortpack._machine import this_machine
+from ortpack._resolve import USABLE, Candidate, Resolution, Wish
+from ortpack.errors import RuntimeNotFoundError, UnknownDeviceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ortpack._binding import Library
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedRuntime:
+    """The runtime in this package."""
+
+    info: Runtime
+    library: Library
+    host: Runtime | None = None  # only of plugins, which there are none of
+
+    def __str__(self) -> str:
+        return f"{self.info.name} (ORT {self.library.version}) in {self.info.library}"
+
+
+def runtimes() -> tuple[Runtime, ...]:
+    """The one runtime that there is."""
+    return (_own(),)
+
+
+def explain(device: str | None = None, providers: Sequence[str] = (), runtime: str | None = None) -> Resolution:
+    """The one runtime that there is, as what a choice led to. Loads nothing."""
+    wish = Wish(device=device, providers=tuple(providers), runtime=runtime, asked_by="embedded")
+    reason = f"ORT {_own().ort_version} is part of this package"
+    only = Candidate(runtime=_own(), verdict=USABLE, reason=reason)
+    return Resolution(wish=wish, machine=this_machine(), candidates=(only,))
+
+
+@functools.cache
+def runtime() -> LoadedRuntime:
+    """The one runtime that there is."""
+    from ortpack._binding import Library  # noqa: PLC0415 - the first native code to be loaded
+
+    return LoadedRuntime(info=_own(), library=Library(str(_own().library)))
+
+
+def load_runtime(name_or_path: str | os.PathLike[str]) -> LoadedRuntime:
+    """The one runtime that there is, if it is what is asked for.
+
+    Raises:
+        RuntimeNotFoundError: it is not; a package with its own runtime loads no other.
+    """
+    own = _own()
+    if name_or_path == own.name or Path(name_or_path).absolute() in (own.path, own.library):
+        return runtime()
+    raise RuntimeNotFoundError(
+        f"{os.fspath(name_or_path)!r}: {__package__} carries the runtime {own.name!r} and loads no other"
+    )
+
+
+def select(
+    *,
+    device: str | None,
+    providers: Sequence[str] | None,  # noqa: ARG001 - the session says which it lacks
+    runtime: LoadedRuntime | str | os.PathLike[str] | None,
+    allow_fallback: bool = True,  # noqa: ARG001 - there is nothing to fall back to
+) -> LoadedRuntime:
+    """The one runtime that there is.
+
+    Raises:
+        ResolutionError: another one is asked for, or a device that it does not serve.
+    """
+    if runtime is None:
+        loaded = _only()
+    elif isinstance(runtime, LoadedRuntime):
+        loaded = runtime
+    else:
+        loaded = load_runtime(runtime)
+    if device is not None and device not in loaded.info.devices:
+        raise UnknownDeviceError(
+            f"the runtime {loaded.info.name!r} does not serve device={device!r}; "
+            f"it serves: {', '.join(loaded.info.devices)}"
+        )
+    return loaded
+
+
+_only = runtime  # `select` has a parameter of that name
+
+
+def next_best(loaded: LoadedRuntime, error: Exception) -> LoadedRuntime | None:  # noqa: ARG001 - as in `_runtime`
+    """There is no other."""
+    return None
+
+
+@functools.cache
+def _own() -> Runtime:
+    return read_runtime(Path(__file__).parent)
