@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,8 @@ _UNREACHABLE = re.compile(
     r"|connection broken|ConnectionResetError|ConnectionError|Network is unreachable|HTTP error|\b40[13]\b|\b50\d\b",
     re.IGNORECASE,
 )
+_CUT_OFF = re.compile(r"not enough bytes were received \([^/)]*/([\d.]+) ?(bytes|[kMG]B)\)")
+_UNITS = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
 class Pin(Struct, frozen=True, kw_only=True):
@@ -89,7 +92,7 @@ def _download(pin: Pin, folder: Path, step: Step, environ: Mapping[str, str] | N
     command += ["--requirement", str(requirement), "--dest", str(target)]
     code, output = _run(command, step, environ)
     if code != 0:
-        raise _failure(pin, output)
+        raise _failure(pin, output, room=_room(work))
     found = list(target.glob("*.whl"))
     if len(found) != 1 or sha256_of(found[0]) != pin.sha256:
         raise HashMismatchError(f"pip handed over something else than the pinned {pin.file}.")
@@ -152,7 +155,20 @@ def _run(command: list[str], step: Step, environ: Mapping[str, str] | None) -> t
     return process.returncode, "".join(lines)
 
 
-def _failure(pin: Pin, output: str) -> FetchError | StorageError:
+def _room(folder: Path) -> float:
+    """The largest file, in bytes, that pip could have written: to `folder` or where it keeps temporary files."""
+    room: float = min(shutil.disk_usage(at).free for at in (folder, tempfile.gettempdir()))
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 - not on Windows
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if limit != resource.RLIM_INFINITY:
+            room = min(room, limit)
+    return room
+
+
+def _failure(pin: Pin, output: str, *, room: float) -> FetchError | StorageError:
+    """What pip's output means, where a file of `room` bytes would still fit."""
     said = [line.strip() for line in output.splitlines() if line.strip()]
     last = next((line for line in said if line.startswith("ERROR:")), said[-1] if said else "nothing")
     if _MISMATCH in output:
@@ -162,7 +178,9 @@ def _failure(pin: Pin, output: str) -> FetchError | StorageError:
             f"but the manifest pins {pin.sha256} ({pin.file}).",
             hint="Nothing of it was kept. Either the mirror is not to be trusted, or the pin is wrong.",
         )
-    if any(words in output for words in _FULL):
+    # Since 25.1 pip takes a disk that fills up for an interrupted connection.
+    cut_off = _CUT_OFF.search(output)
+    if any(words in output for words in _FULL) or (cut_off and room < float(cut_off[1]) * _UNITS[cut_off[2]]):
         return StorageError(
             f"The disk is full: {pin.file} could not be downloaded.",
             hint="Nothing half-written was kept; make room (or set TMPDIR, --cache) and run the same command again.",

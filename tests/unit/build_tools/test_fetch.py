@@ -50,6 +50,16 @@ def test_pip_never_resolves_builds_or_skips_the_hash() -> None:
         ),
         ("ERROR: Could not install: [Errno 28] No space left on device\n", StorageError, "disk is full"),
         (
+            "× Download failed after 6 attempts because not enough bytes were received (2.1 MB/16.0 MB)\n",
+            StorageError,
+            "disk is full",
+        ),
+        (
+            "× Download failed after 6 attempts because not enough bytes were received (0.1 MB/3.0 MB)\n",
+            FetchError,
+            "not enough bytes",
+        ),
+        (
             "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError(...)'\n"
             "ERROR: Could not find a version that satisfies the requirement onnxruntime==1.32.0\n",
             FetchError,
@@ -60,7 +70,7 @@ def test_pip_never_resolves_builds_or_skips_the_hash() -> None:
     ],
 )
 def test_what_pip_says_becomes_an_error_with_a_meaning(output: str, kind: type[Exception], message: str) -> None:
-    error = _failure(PIN, output)
+    error = _failure(PIN, output, room=4_000_000)
     assert type(error) is kind
     assert message in error.paragraph()
     assert error.hint
