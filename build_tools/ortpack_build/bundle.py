@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ortpack_build.binary import inspect, whence
 from ortpack_build.errors import BinaryError
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from ortpack_build.runtime_json import Verification
     from ortpack_build.spec import Spec
 
 
@@ -29,7 +32,7 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A runtime's folder, `<root>/ortpack_runtimes/<variant>/`, and the licence texts that go with it."""
+    """A runtime's folder, `<root>/ortpack_runtimes/<name>/`, and the licence texts that go with it."""
 
     spec: Spec
     folder: Path
@@ -44,7 +47,7 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
         BinaryError: a library is unreadable, for another platform, or needs one that nothing provides.
         OSError: writing failed.
     """
-    folder = root / FOLDER / spec.variant
+    folder = root / FOLDER / spec.name
     folder.mkdir(parents=True)
     for name, file in parts.libraries.items():
         shutil.copyfile(file, folder / name)
@@ -54,7 +57,7 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
     )
     names = sorted(file.name for file in folder.iterdir())
     runtime = RuntimeJson(
-        name=spec.variant,
+        name=spec.name,
         variant=spec.variant,
         target=spec.target,
         ort_version=spec.ort_version,
@@ -70,9 +73,21 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
         platform=spec.platform,
         requires=requirements(spec, [folder / name for name in sorted(parts.libraries)]),
         provenance={"origin": parts.provenance["origin"], "spec": spec.digest, **parts.provenance},
+        minimal=spec.minimal,
     )
     (folder / NAME).write_bytes(dump(runtime))
     return Bundle(spec=spec, folder=folder, runtime=runtime, licenses=parts.licenses)
+
+
+def vouched(bundle: Bundle, verification: Verification) -> Bundle:
+    """The bundle, saying what came of a proof.
+
+    Raises:
+        OSError: writing failed.
+    """
+    runtime = msgspec.structs.replace(bundle.runtime, verification=verification)
+    (bundle.folder / NAME).write_bytes(dump(runtime))
+    return replace(bundle, runtime=runtime)
 
 
 def requirements(spec: Spec, libraries: Iterable[Path]) -> tuple[Requirement, ...]:

@@ -21,9 +21,10 @@ from ortpack_build.tags import version_key
 from ortpack_build.toolchain import Toolchain, Zig, find, tools
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ortpack_build.cache import Cache
+    from ortpack_build.kernels.index import KernelId
     from ortpack_build.kit import Kit
     from ortpack_build.kit.model import Flavour, Kits
     from ortpack_build.manifest import Catalog
@@ -193,8 +194,14 @@ class Linked:
         )
 
 
-def link(request: Request, context: Context, into: Path) -> Linked:
-    """A shared library with every kernel of the kit, in the folder `into`.
+def link(
+    request: Request,
+    context: Context,
+    into: Path,
+    *,
+    choose: Callable[[Kit], Sequence[KernelId]] = lambda made: made.kernels,
+) -> Linked:
+    """A shared library with the chosen kernels of the kit, all if nobody chooses, in the folder `into`.
 
     Raises:
         BuildError: of any kind.
@@ -203,6 +210,7 @@ def link(request: Request, context: Context, into: Path) -> Linked:
     name = made.about.toolchain["name"]
     if name != request.toolchain:
         raise UsageError(f"The kit was made with {name}; link it with --toolchain {name}.")
+    kernels = choose(made)
     chosen = toolchain(request, model.load(), context)
     if dict(chosen.identity) != made.about.toolchain:
         raise UsageError(f"The kit was made with {made.about.toolchain}, but here is {dict(chosen.identity)}.")
@@ -210,9 +218,9 @@ def link(request: Request, context: Context, into: Path) -> Linked:
     with tempfile.TemporaryDirectory(dir=into, prefix="link-") as scratch:
         work = Path(scratch)
         compilers = chosen.install(work, root=work, shared=context.cache.root / "toolchain")
-        with context.report.step(f"Linking {len(made.kernels)} kernels") as step:
+        with context.report.step(f"Linking {len(kernels)} kernels") as step:
             environ = {**context.environ, **compilers.environ}
-            library = link_shared(made, made.kernels, compilers, work=work, environ=environ)
+            library = link_shared(made, kernels, compilers, work=work, environ=environ)
             step.detail(f"{library.path.stat().st_size / 1e6:.1f} MB")
         target = into / library.path.name
         library.path.rename(target)
@@ -249,4 +257,5 @@ def respecify(runtime: RuntimeJson, catalog: Catalog, tag: str) -> Spec:
         library=model.load().target(runtime.target).library.format(ort=runtime.ort_version),
         tag=tag,
         formats=runtime.model_formats,
+        minimal=runtime.minimal,
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import Struct
+from packaging.utils import canonicalize_name
 
 from ortpack_build.errors import UsageError, nearest
 from ortpack_build.tags import parse_tag, version_key
@@ -108,7 +109,24 @@ class Compiled(_Value, frozen=True, kw_only=True, tag="source", tag_field="origi
         return f"They were compiled from ONNX Runtime's source code, by way of the kit `{self.kit[:16]}`"
 
 
-class Spec(_Value, frozen=True, kw_only=True):
+class UsedModel(_Value, frozen=True, kw_only=True, omit_defaults=True):
+    """A model that a reduced runtime was made for."""
+
+    name: str  # of the file
+    sha256: str
+    converted: str | None = None  # SHA-256 of the ORT-format model that was made of it
+
+
+class Minimal(_Value, frozen=True, kw_only=True):
+    """What a runtime with some operators only was reduced to, and for what."""
+
+    distribution: str  # name of the wheel; in its normal form it is the runtime's
+    ops: tuple[str, ...]  # lines of an operator config
+    kernels: tuple[str, ...]
+    models: tuple[UsedModel, ...]
+
+
+class Spec(_Value, frozen=True, kw_only=True, omit_defaults=True):
     """One runtime: variant × target × ORT release × origin × linkage."""
 
     variant: str
@@ -128,6 +146,17 @@ class Spec(_Value, frozen=True, kw_only=True):
     reduced: bool
     license: str
     system: System
+    minimal: Minimal | None = None
+
+    @property
+    def name(self) -> str:
+        """The runtime's name, and its folder's."""
+        return canonicalize_name(self.minimal.distribution) if self.minimal else self.variant
+
+    @property
+    def distribution(self) -> str:
+        """The name that people write in a requirements file."""
+        return self.minimal.distribution if self.minimal else f"ortpack-{self.variant}".replace("_", "-")
 
     @property
     def digest(self) -> str:
@@ -230,6 +259,7 @@ def compiled(
     library: str,
     tag: str,
     formats: Collection[str],
+    minimal: Minimal | None = None,
 ) -> Spec:
     """The spec of a variant whose library was linked from a kit.
 
@@ -241,6 +271,7 @@ def compiled(
         library: file name of the library.
         tag: platform tag of the wheel.
         formats: what the kit can load; fewer than the variant promises make the runtime a reduced one.
+        minimal: what it is reduced to, if it is.
 
     Raises:
         UsageError: variant or target is unknown, or the variant is not made from source.
@@ -261,9 +292,10 @@ def compiled(
         devices=tuple(Device(name=name, providers=names) for name, names in chosen.devices.items()),
         priority=chosen.priority,
         model_formats=tuple(name for name in chosen.model_formats if name in formats),
-        reduced=chosen.reduced or not set(chosen.model_formats) <= set(formats),
+        reduced=chosen.reduced or minimal is not None or not set(chosen.model_formats) <= set(formats),
         license=chosen.license,
         system=system(catalog.policies[line.policy], tag),
+        minimal=minimal,
     )
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from ortpack_build import __version__
 from ortpack_build.errors import UsageError, storage_error
 from ortpack_build.runtime_json import FOLDER
@@ -34,11 +36,6 @@ class Wheel:
     path: Path
     size: int  # bytes
     tag: str  # py3-none-<platform>
-
-
-def distribution(variant: str) -> str:
-    """The name that people write in a requirements file."""
-    return f"ortpack-{variant}".replace("_", "-")
 
 
 def file_name(spec: Spec, build_number: str | None = None) -> str:
@@ -89,17 +86,22 @@ def write(
 
 
 def _escaped(spec: Spec) -> str:
-    return f"{distribution(spec.variant).replace('-', '_')}-{spec.ort_version}"
+    return f"{escaped_name(spec.distribution)}-{spec.ort_version}"
+
+
+def escaped_name(distribution: str) -> str:
+    """As it stands in names of wheels."""
+    return canonicalize_name(distribution).replace("-", "_")
 
 
 def _contents(bundle: Bundle, build_number: str | None) -> dict[str, bytes]:
     """Every file by name, sorted, with RECORD last."""
     spec = bundle.spec
     info = f"{_escaped(spec)}.dist-info"
-    folder = f"{FOLDER}/{spec.variant}"
+    folder = f"{FOLDER}/{spec.name}"
     files = {f"{folder}/{file.name}": file.read_bytes() for file in bundle.folder.iterdir()}
     files |= {f"{info}/licenses/{name}": file.read_bytes() for name, file in bundle.licenses.items()}
-    files[f"{info}/sboms/{distribution(spec.variant)}.cdx.json"] = sbom(bundle, distribution(spec.variant))
+    files[f"{info}/sboms/{spec.distribution}.cdx.json"] = sbom(bundle, spec.distribution)
     files[f"{info}/METADATA"] = _metadata(bundle).encode()
     files[f"{info}/WHEEL"] = _wheel(spec, build_number).encode()
     # The runtime first: dist-info belongs at the end of the file, where readers look for it (PEP 427).
@@ -128,7 +130,7 @@ def _metadata(bundle: Bundle) -> str:
     spec = bundle.spec
     headers = [
         "Metadata-Version: 2.4",
-        f"Name: {distribution(spec.variant)}",
+        f"Name: {spec.distribution}",
         f"Version: {spec.ort_version}",
         f"Summary: {spec.summary}, as a runtime for the ortpack loader",
         f"License-Expression: {spec.license}",
@@ -141,7 +143,8 @@ def _metadata(bundle: Bundle) -> str:
     return (
         "\n".join(headers)
         + "\n\n"
-        + _DESCRIPTION.format(spec=spec, name=distribution(spec.variant), origin=spec.source.sentence)
+        + _DESCRIPTION.format(spec=spec, name=spec.distribution, origin=spec.source.sentence)
+        + (_MINIMAL.format(spec=spec) if spec.minimal else "")
     )
 
 
@@ -154,4 +157,10 @@ own. The `ortpack` package loads it, beside any number of other runtimes:
     pip install ortpack {name}
 
 {origin}; `runtime.json` and the bill of materials in this wheel have its SHA-256.
+"""
+
+_MINIMAL = """
+It holds the operators of some models only, so it is never taken automatically; name it:
+
+    ortpack.InferenceSession(model, runtime="{spec.name}")
 """

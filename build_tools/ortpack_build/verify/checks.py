@@ -18,6 +18,7 @@ from ortpack_build import binary
 from ortpack_build.hashing import sha256
 from ortpack_build.runtime_json import NAME, RuntimeJson
 from ortpack_build.tags import version_key
+from ortpack_build.wheel import escaped_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -160,9 +161,9 @@ def _runtime_json(subject: Subject) -> Finding:
     problems = [f"{key} is {value!r}, in the folder {folder}" for key, value in _names(runtime) if value != folder]
     if runtime.library not in runtime.files:
         problems.append(f"library {runtime.library!r} is not among files")
-    wanted = f"ortpack_{runtime.variant.replace('-', '_')}-{runtime.ort_version}.dist-info"
-    if subject.info != wanted:
-        problems.append(f"{runtime.variant} {runtime.ort_version} does not belong into {subject.info}")
+    distribution = runtime.minimal.distribution if runtime.minimal else f"ortpack-{runtime.variant}"
+    if subject.info != f"{escaped_name(distribution)}-{runtime.ort_version}.dist-info":
+        problems.append(f"{distribution} {runtime.ort_version} does not belong into {subject.info}")
     tag = subject.tag
     said = (tag.os, tag.arch, tag.libc, tag.version)
     stated = runtime.platform
@@ -172,6 +173,8 @@ def _runtime_json(subject: Subject) -> Finding:
 
 
 def _names(runtime: RuntimeJson) -> tuple[tuple[str, str], ...]:
+    if runtime.minimal:
+        return (("name", runtime.name), ("minimal.distribution", canonicalize_name(runtime.minimal.distribution)))
     return (("name", runtime.name), ("variant", runtime.variant))
 
 
