@@ -18,11 +18,16 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return code, captured.out, captured.err
 
 
+def _official() -> set[str]:
+    catalog = manifest.load()
+    return {name for name in catalog.targets if spec.releases(catalog, catalog.variants["cpu"], name)}
+
+
 def test_list_as_json_has_a_row_for_each_release_and_target(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "list", "--json")
     rows = json.loads(out)
     assert code == 0
-    assert {row["target"] for row in rows if row["ort"] == "1.32.0"} == set(manifest.load().targets)
+    assert {row["target"] for row in rows if row["ort"] == "1.32.0"} == _official()
     assert all(row["builds_here"] for row in rows)
     assert all(row["runs_here"] == (row["why_not"] is None) for row in rows)
 
@@ -104,7 +109,7 @@ def test_targets_are_taken_once_each_in_order(capsys: pytest.CaptureFixture[str]
         "win-arm64",
         "win-amd64",
     ]
-    assert shown("--target", "all") == list(manifest.load().targets)
+    assert set(shown("--target", "all")) == _official()
     assert "win-arm64" not in shown("--target", "all", "--ort", "1.21.0")
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CATALOG = manifest.load()
 CPU = spec.resolve(CATALOG, "cpu", "linux-x86_64")
+OFFICIAL = [name for name in CATALOG.targets if spec.releases(CATALOG, CATALOG.variants["cpu"], name)]
 
 
 def test_the_newest_release_is_the_default() -> None:
@@ -25,7 +26,11 @@ def test_the_newest_release_is_the_default() -> None:
     assert spec.resolve(CATALOG, "cpu", "linux-x86_64", "1.21.0").api_version == 21
 
 
-@pytest.mark.parametrize("target", CATALOG.targets)
+def test_targets_that_official_wheels_leave_out() -> None:
+    assert set(CATALOG.targets) - set(OFFICIAL) == {"linux-armv7l", "musllinux-x86_64", "musllinux-aarch64"}
+
+
+@pytest.mark.parametrize("target", OFFICIAL)
 def test_every_target_resolves(target: str) -> None:
     resolved = spec.resolve(CATALOG, "cpu", target)
     assert resolved.library in {file.name for file in resolved.files}
