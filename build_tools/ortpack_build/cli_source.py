@@ -77,6 +77,9 @@ def add_kit_options(parser: argparse._ActionsContainer) -> None:
     )
     parser.add_argument("--toolchain", default="zig", metavar="C", help="zig, gcc or clang (default: zig)")
     parser.add_argument(
+        "--baseline", metavar="V", help="oldest libc to work with, e.g. 2.28 (default: the target's, see kits.toml)"
+    )
+    parser.add_argument(
         "--launcher", default="auto", metavar="L", help="auto (ccache or sccache if there is one), none, or a program"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="compilers at once")
@@ -112,6 +115,7 @@ def request(options: argparse.Namespace, target: str | None) -> source.Request:
         jobs=getattr(options, "jobs", 1),
         file=getattr(options, "kit_file", None),
         package=package,
+        baseline=getattr(options, "baseline", None),
     )
 
 

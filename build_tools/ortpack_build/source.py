@@ -53,6 +53,7 @@ class Request:
         jobs: how many compilers run at once.
         file: a packed kit to use; of ONNX Runtime, nothing is compiled then.
         package: dotted name of the Python package to link it into; None for a shared library.
+        baseline: oldest libc that it works with; None for the target's own.
     """
 
     target: str
@@ -67,6 +68,7 @@ class Request:
     jobs: int = 1
     file: Path | None = None
     package: str | None = None
+    baseline: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +102,7 @@ def kit(request: Request, context: Context) -> Kit:
         given = kit_stage.unpack(request.file, context.cache)
         kit_stage.expect(given, target=request.target, flavour=request.flavour, ort=_release(request))
         return given
-    kits = model.load()
-    kits.target(request.target)
+    kits = _kits(request)
     compilers = toolchain(request, kits, context)
     programs = kit_stage.Programs(
         cmake=tools.obtain(kits.tool("cmake", request.host), context.cache, context.report),
@@ -136,12 +137,12 @@ def toolchain(request: Request, kits: Kits, context: Context) -> Toolchain:
         return Zig(
             program=tools.obtain(tool, context.cache, context.report),
             version=tool.version,
-            target=line.zig,
-            wheel_tag=line.tag,
+            target=line.zig_target,
+            wheel_tag=line.wheel_tag,
             cross=request.target != request.host,
             system=line.system,
             processor=line.processor,
-            arguments=line.arguments,
+            arguments=kits.processor(request.target).arguments,
         )
     if request.toolchain not in kits.compilers:
         names = (_ZIG, *kits.compilers)
@@ -152,6 +153,12 @@ def toolchain(request: Request, kits: Kits, context: Context) -> Toolchain:
             hint="Use --toolchain zig.",
         )
     return find(request.toolchain, kits.compilers[request.toolchain], environ=context.environ)
+
+
+def _kits(request: Request) -> Kits:
+    kits = model.load()
+    kits.target(request.target)
+    return kits if request.baseline is None else kits.with_baseline(request.target, request.baseline)
 
 
 def _release(request: Request) -> str:
@@ -214,7 +221,7 @@ def link(request: Request, context: Context, into: Path) -> Linked:
     name = made.about.toolchain["name"]
     if name != request.toolchain:
         raise UsageError(f"The kit was made with {name}; link it with --toolchain {name}.")
-    chosen = toolchain(request, model.load(), context)
+    chosen = toolchain(request, _kits(request), context)
     if dict(chosen.identity) != made.about.toolchain:
         raise UsageError(f"The kit was made with {made.about.toolchain}, but here is {dict(chosen.identity)}.")
     context.cache.root.mkdir(parents=True, exist_ok=True)

@@ -75,8 +75,7 @@ class Order:
     @property
     def options(self) -> dict[str, str]:
         """CMake's options that are the same wherever the kit is made."""
-        line = self.kits.target(self.target)
-        flags = " ".join((*self.kits.flags.c, *line.flags))
+        flags = " ".join((*self.kits.flags.c, *self.kits.processor(self.target).flags))
         release = " ".join(self.kits.flags.release)
         return {
             **self.kits.options,

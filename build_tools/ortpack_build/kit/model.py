@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from ortpack_build.errors import ManifestError, UsageError, nearest
 from ortpack_build.manifest import Sha256, Version, read, shipped_folder
@@ -53,13 +54,29 @@ class Link(_Model, frozen=True):
 class TargetLine(_Model, frozen=True):
     """A platform that kits are compiled for."""
 
+    baseline: Annotated[Version, Meta(description="Oldest libc")]
     tag: Annotated[str, Meta(description="Platform tag of wheels, for libraries that zig linked")]
-    zig: Annotated[str, Meta(description="zig's name of it, with the oldest libc")]
+    zig: Annotated[str, Meta(description="zig's name of it")]
     system: Annotated[str, Meta(description="CMAKE_SYSTEM_NAME")]
-    processor: Annotated[str, Meta(description="CMAKE_SYSTEM_PROCESSOR")]
+    processor: Annotated[str, Meta(description="CMAKE_SYSTEM_PROCESSOR, a line of `processors`")]
     library: Annotated[str, Meta(description="File name of a shared library; {ort} is the release")]
-    flags: tuple[str, ...] = ()
     libraries: Annotated[tuple[str, ...], Meta(description="Of the system, as linker flags")] = ()
+
+    @property
+    def zig_target(self) -> str:
+        """zig's name of it with the baseline."""
+        return self.zig.format(baseline=self.baseline)
+
+    @property
+    def wheel_tag(self) -> str:
+        """The platform tag with the baseline."""
+        return self.tag.format(baseline=self.baseline.replace(".", "_"))
+
+
+class Processor(_Model, frozen=True):
+    """What is compiled otherwise for a kind of processor."""
+
+    flags: Annotated[tuple[str, ...], Meta(description="C and C++")]
     arguments: Annotated[dict[str, str], Meta(description="Compiler arguments → what zig wants instead")] = {}
 
 
@@ -95,6 +112,7 @@ class Kits(_Model, frozen=True):
     groups: tuple[Group, ...]
     link: Link
     targets: dict[str, TargetLine]
+    processors: dict[str, Processor]
     compilers: dict[str, CompilerLine]
     tools: tuple[Tool, ...]
 
@@ -107,6 +125,27 @@ class Kits(_Model, frozen=True):
         if name not in self.targets:
             raise UsageError(f"Kits are not made for {name}.", hint=nearest(name, self.targets))
         return self.targets[name]
+
+    def processor(self, target: str) -> Processor:
+        """The processor of a target.
+
+        Raises:
+            UsageError: kits are not made for it.
+        """
+        return self.processors[self.target(target).processor]
+
+    def with_baseline(self, name: str, baseline: str) -> Kits:
+        """The same, but for the oldest libc of a target.
+
+        Raises:
+            UsageError: kits are not made for it, its libc can't be chosen, or that is no version.
+        """
+        line = self.target(name)
+        if "{baseline}" not in line.zig:
+            raise UsageError(f"The libc of {name} is the one that zig brings, {line.baseline}: --baseline has no say.")
+        if not re.fullmatch(r"\d{1,3}\.\d{1,3}", baseline):
+            raise UsageError(f"--baseline {baseline!r} is no version of a libc.", hint=f"For instance {line.baseline}.")
+        return replace(self, targets={**self.targets, name: replace(line, baseline=baseline)})
 
     def tool(self, name: str, host: str) -> Tool:
         """A tool for the machine that compiles.
@@ -134,4 +173,8 @@ def load(folder: Path | None = None) -> Kits:
             re.compile(group.files)
         except re.error as error:
             raise ManifestError(f"{path}: groups[{index}].files: {error}.") from error
+    for name, line in kits.targets.items():
+        if line.processor not in kits.processors:
+            hint = nearest(line.processor, kits.processors)
+            raise ManifestError(f"{path}: targets.{name}.processor: {line.processor!r} is unknown. {hint}")
     return kits

@@ -60,6 +60,16 @@ class Origin(_Model, frozen=True):
         return tuple(archive for archive in self.archives if archive.origin != "nothing" and archive.sha256 is None)
 
 
+class Edit(_Model, frozen=True):
+    """A change to a source file that upstream does not have."""
+
+    component: str
+    file: Annotated[str, Meta(description="Path in the component")]
+    old: Annotated[str, Meta(min_length=1, description="Must be there once")]
+    new: str
+    reason: Annotated[str, Meta(min_length=1)]
+
+
 class TableFile(_Model, frozen=True):
     """A source file with kernel tables."""
 
@@ -80,6 +90,7 @@ class Sources(_Model, frozen=True):
     tree: Annotated[
         dict[str, Sha256], Meta(description="Folder of the onnxruntime component → digest of what is in it")
     ] = {}
+    edits: Annotated[tuple[Edit, ...], Meta(description="After the patches, for every target")] = ()
 
 
 def releases(folder: Path | None = None) -> tuple[str, ...]:
@@ -124,6 +135,9 @@ def _check(path: Path, sources: Sources) -> None:
     names = [component.name for component in sources.components]
     if len(set(names)) != len(names) or _ORT not in names:
         fail("components", f"each must be there once, {_ORT} among them.")
+    for index, edit in enumerate(sources.edits):
+        if edit.component not in names:
+            fail(f"edits[{index}].component", f"{edit.component!r} is unknown. {nearest(edit.component, names)}")
     for name in sources.order:
         if name not in sources.origins:
             fail("order", f"{name!r} is unknown. {nearest(name, sources.origins)}")

@@ -97,7 +97,7 @@ def _from_origin(sources: Sources, name: str, path: Path | None, cache: Cache, r
             hint=f"Use another origin: {', '.join(o for o in sources.order if o != name) or 'none is left'}.",
         )
     user = digest(path) if path is not None else ""
-    inputs = [_RECIPE, sources.ort, sources.components, needed, sources.tables, user]
+    inputs = [_RECIPE, sources.ort, sources.components, needed, sources.tables, sources.edits, user]
     key = sha256(msgspec.json.encode(inputs, order="deterministic"))
 
     def make(folder: Path) -> None:
@@ -110,6 +110,7 @@ def _from_origin(sources: Sources, name: str, path: Path | None, cache: Cache, r
                 shutil.copytree(path, folder / "tree" / _ORT, symlinks=True, ignore=shutil.ignore_patterns(".git"))
             check_version(sources, folder / "tree" / _ORT)
             _patch(sources, folder / "tree")
+            _edit(sources, folder / "tree")
             tables = _externalise(sources, folder / "tree" / _ORT)
             (folder / "tables.json").write_bytes(msgspec.json.encode(tables))
 
@@ -246,6 +247,18 @@ def _patch(sources: Sources, tree: Path) -> None:
             if not file.is_file():
                 raise SourceError(f"The onnxruntime tree lacks {name}.", hint="Is it complete?")
             patch.apply(file.read_text(encoding="utf-8"), tree / component.name, where=name)
+
+
+def _edit(sources: Sources, tree: Path) -> None:
+    for edit in sources.edits:
+        file = tree / edit.component / edit.file
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        if (found := text.count(edit.old)) != 1:
+            raise SourceError(
+                f"{edit.file} of {edit.component} is not as expected: {edit.old!r} is there {found} times, not once.",
+                hint=f"It is edited because: {edit.reason}",
+            )
+        file.write_text(text.replace(edit.old, edit.new), encoding="utf-8")
 
 
 def _externalise(sources: Sources, tree: Path) -> tuple[Table, ...]:
