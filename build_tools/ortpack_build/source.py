@@ -143,6 +143,8 @@ def toolchain(request: Request, kits: Kits, context: Context) -> Toolchain:
             system=line.system,
             processor=line.processor,
             arguments=kits.processor(request.target).arguments,
+            flags=kits.zig.flags,
+            link=kits.zig.link,
         )
     if request.toolchain not in kits.compilers:
         names = (_ZIG, *kits.compilers)

@@ -15,6 +15,7 @@ import msgspec
 
 from ortpack_build.errors import BuildError, SourceError, ToolError
 from ortpack_build.hashing import sha256
+from ortpack_build.kernels import spares
 from ortpack_build.kernels.index import read_index
 from ortpack_build.kit import ninja
 from ortpack_build.kit.kit import Kit, KitJson, Recipe, read, seal
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import fcntl
 
-_RECIPE = 1  # raise it when the same inputs make another kit
+_RECIPE = 2  # raise it when the same inputs make another kit
 _SAY_EVERY = 30.0  # seconds between lines where no bar is drawn
 _ORT = "onnxruntime"
 _CONFIGURED = "configured"
@@ -307,6 +308,8 @@ class _Build:
                 archives=tuple(archive.name for archive in archives),
                 roots=order.kits.link.roots,
                 flags=order.kits.link.flags,
+                instead=order.kits.link.instead,
+                spares=spares.find(self.source / _ORT, archives),
                 libraries=self.line.libraries,
                 library=self.line.library.format(ort=order.tree.ort),
             ),

@@ -20,7 +20,8 @@ from ortpack_build.errors import ArchiveError, KitError
 from ortpack_build.hashing import sha256_of
 from ortpack_build.kernels.index import KernelId
 from ortpack_build.kernels.tables import Table
-from ortpack_build.kit.model import Flavour
+from ortpack_build.kernels.spares import Spare
+from ortpack_build.kit.model import Flavour, Instead
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,9 @@ class Recipe(Struct, frozen=True, kw_only=True):
 
     archives: tuple[str, ...]  # below lib/
     roots: tuple[str, ...]  # symbols to start from, and to export
-    flags: tuple[str, ...]
+    flags: tuple[str, ...]  # for the linker itself
+    instead: tuple[Instead, ...]
+    spares: tuple[Spare, ...]  # what a library may be without
     libraries: tuple[str, ...]  # of the system, as linker flags
     library: str  # file name, and SONAME, of a shared library
 

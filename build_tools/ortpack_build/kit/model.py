@@ -48,7 +48,15 @@ class Link(_Model, frozen=True):
     """How a library is linked from a kit."""
 
     roots: Annotated[tuple[str, ...], Meta(min_length=1, description="Symbols to start from, and to export")]
-    flags: tuple[str, ...]
+    flags: Annotated[tuple[str, ...], Meta(description="For the linker itself")]
+    instead: Annotated[tuple[Instead, ...], Meta(description="Where LLD links")] = ()
+
+
+class Instead(_Model, frozen=True):
+    """A function of a library that is linked in, exchanged for a shorter one."""
+
+    symbol: str
+    code: Annotated[str, Meta(description="C, a definition of `{name}`")]
 
 
 class TargetLine(_Model, frozen=True):
@@ -78,6 +86,13 @@ class Processor(_Model, frozen=True):
 
     flags: Annotated[tuple[str, ...], Meta(description="C and C++")]
     arguments: Annotated[dict[str, str], Meta(description="Compiler arguments → what zig wants instead")] = {}
+
+
+class ZigLine(_Model, frozen=True):
+    """Zig as a compiler, for every target."""
+
+    flags: Annotated[tuple[str, ...], Meta(description="For compiling")] = ()
+    link: Annotated[tuple[str, ...], Meta(description="For LLD itself")] = ()
 
 
 class CompilerLine(_Model, frozen=True):
@@ -113,6 +128,7 @@ class Kits(_Model, frozen=True):
     link: Link
     targets: dict[str, TargetLine]
     processors: dict[str, Processor]
+    zig: ZigLine
     compilers: dict[str, CompilerLine]
     tools: tuple[Tool, ...]
 

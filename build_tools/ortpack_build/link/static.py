@@ -5,7 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from ortpack_build.link.shared import Library, compile_tables, run
+from ortpack_build.link.linker import link, run
+from ortpack_build.link.shared import Library
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,7 +47,6 @@ def link_static(
     Raises:
         ToolError: the compiler or the linker failed.
     """
-    chosen, tables = compile_tables(kit, kernels, compilers, work=work, environ=environ)
     # The same protections as everything in the kit.
     flags = [*kit.about.options["CMAKE_CXX_FLAGS"].split(), *binding.flags]
     flags += ["-DORTPACK_STATIC_ORT=1", f'-DORTPACK_PACKAGE="{package}"', f"-DNB_DOMAIN={package}"]
@@ -65,10 +65,15 @@ def link_static(
         objects = [*pool.map(compile_one, binding.sources)]
     script, module = work / "exports.lds", work / MODULE_FILE
     script.write_text(f"{{ global: PyInit_{MODULE}; local: *; }};\n", encoding="utf-8")
-    command = [str(compilers.cxx), "-shared", "-o", str(module), str(tables), *map(str, objects)]
-    command += ["-Wl,--start-group", *(str(archive) for archive in kit.archives), "-Wl,--end-group"]
-    # Python's own functions come from the interpreter that loads the module.
-    command += [flag for flag in kit.about.recipe.flags if flag != "-Wl,--no-undefined"]
-    command += [f"-Wl,--version-script={script}"]
-    run([*command, *compilers.link(work, environ), *kit.about.recipe.libraries], environ, "Linking")
+    chosen = link(
+        kit,
+        kernels,
+        compilers,
+        output=module,
+        objects=objects,
+        # Python's own functions come from the interpreter that loads the module.
+        flags=(*(flag for flag in kit.about.recipe.flags if flag != "--no-undefined"), "--version-script", str(script)),
+        work=work,
+        environ=environ,
+    )
     return Library(path=module, kernels=chosen)

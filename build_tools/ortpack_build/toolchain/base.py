@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A shared library to be linked.
+
+    Attributes:
+        output: its path.
+        objects: what goes in as it is.
+        archives: what goes in as it is needed; they may need each other.
+        flags: for the linker itself.
+        libraries: of the system, as linker flags.
+    """
+
+    output: Path
+    objects: Sequence[Path]
+    archives: Sequence[Path]
+    flags: Sequence[str]
+    libraries: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +37,8 @@ class Compilers:
 
     Attributes:
         c, cxx, ar, ranlib: the programs.
-        link: gives the flags for linking a library with `cxx`, from a folder to work in and the environment.
+        linker: gives what makes commands of links, from a folder to work in and the environment.
+        lld: whether it is LLD that links.
         options: what CMake has to know besides the programs.
         environ: variables that the programs need.
     """
@@ -26,9 +47,13 @@ class Compilers:
     cxx: Path
     ar: Path
     ranlib: Path
-    link: Callable[[Path, Mapping[str, str]], Sequence[str]] = lambda _work, _environ: ()
+    linker: Callable[[Path, Mapping[str, str]], Linker]
+    lld: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
+
+
+Linker = Callable[[Link], Sequence[str]]
 
 
 class Toolchain(Protocol):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import struct
 import subprocess
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import lief
@@ -44,8 +45,23 @@ _LAYOUTS = {
 }
 
 
-def reduced(cxx: Path, environ: Mapping[str, str], work: Path) -> Path:
-    """zig's compiler-rt for the target of `cxx`, as a static library in `work`, without what libc has.
+@dataclass(frozen=True, kw_only=True)
+class Brought:
+    """What zig links besides what it is given.
+
+    Attributes:
+        emulation: LLD's name of the target.
+        builtins: its compiler-rt, without what libc has.
+        libraries: libc++, the unwinder, and the stubs of libc.
+    """
+
+    emulation: str
+    builtins: Path
+    libraries: tuple[Path, ...]
+
+
+def brought(cxx: Path, environ: Mapping[str, str], work: Path) -> Brought:
+    """What zig links into a shared library for the target of `cxx`; compiler-rt is rewritten in the folder `work`.
 
     Raises:
         ToolError: zig failed, or does not say what it links.
@@ -54,7 +70,8 @@ def reduced(cxx: Path, environ: Mapping[str, str], work: Path) -> Path:
     source, probe = work / "probe.c", work / "probe.so"
     source.write_text("int ortpack_probe(void) { return 0; }\n", encoding="utf-8")
     done = subprocess.run(
-        [cxx, "-O2", "-shared", "-x", "c", source, "-o", probe],
+        # Optimised for size, which its libraries are then too: none of their code is run in an inference.
+        [cxx, "-Os", "-shared", "-x", "c", source, "-o", probe, "-lm"],
         env={**environ, "ZIG_VERBOSE_LINK": "1"},
         cwd=work,
         capture_output=True,
@@ -65,19 +82,24 @@ def reduced(cxx: Path, environ: Mapping[str, str], work: Path) -> Path:
     )
     # zig says the links of what it had to compile for the target as well; the last is the one of the probe.
     words = next((line.split() for line in reversed(done.stderr.splitlines()) if probe.name in line), [])
-    libraries = [work / word for word in words if re.search(r"/lib(?:c|m)\.so(?:\.\d+)?$", word)]
-    builtins = [work / word for word in words if word.endswith("/libcompiler_rt.a")]
-    if done.returncode != 0 or len(builtins) != 1 or not libraries:
+    linked = [work / word for word in words if re.search(r"\.(?:a|so(?:\.\d+)?)$", word) and probe.name not in word]
+    builtins = [path for path in linked if path.name == "libcompiler_rt.a"]
+    libc = [path for path in linked if re.fullmatch(r"lib[cm]\.so(?:\.\d+)?", path.name)]
+    if done.returncode != 0 or len(builtins) != 1 or not libc or "-m" not in words:
         raise ToolError(f"zig does not say what it links: {done.stderr[-500:]}")
     theirs: set[str] = set()
-    for library in libraries:
+    for library in libc:
         parsed = lief.ELF.parse(str(library))
         if parsed is None:
             raise BinaryError(f"{library} can't be read.")
         theirs |= {str(symbol.name) for symbol in parsed.exported_symbols}
     target = work / "builtins.a"
     target.write_bytes(without(builtins[0].read_bytes(), theirs))
-    return target
+    return Brought(
+        emulation=words[words.index("-m") + 1],
+        builtins=target,
+        libraries=tuple(path for path in linked if path != builtins[0]),
+    )
 
 
 def without(archive: bytes, names: Collection[str]) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ortpack_build.errors import ToolError
 from ortpack_build.tags import version_key
-from ortpack_build.toolchain.base import Compilers, write_wrapper
+from ortpack_build.toolchain.base import Compilers, Link, write_wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,8 +59,15 @@ class System:
             cxx=write_wrapper(folder / "cxx", [str(self.cxx), *common]),
             ar=self.ar,
             ranlib=self.ranlib,
-            link=lambda _work, _environ: ("-static-libstdc++", "-static-libgcc", *self.link),
+            linker=lambda _work, _environ: self._command,
         )
+
+    def _command(self, link: Link) -> list[str]:
+        command = [str(self.cxx), "-shared", "-o", str(link.output), *map(str, link.objects)]
+        command += ["-Wl,--start-group", *map(str, link.archives), "-Wl,--end-group"]
+        for flag in link.flags:
+            command += ["-Xlinker", flag]
+        return [*command, "-static-libstdc++", "-static-libgcc", *self.link, *link.libraries]
 
 
 def find(name: str, line: CompilerLine, *, environ: Mapping[str, str]) -> System:

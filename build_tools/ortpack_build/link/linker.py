@@ -1,0 +1,119 @@
+"""The link itself, of whatever kind of library: tables and objects in, a file out, and nothing in it for nothing."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ortpack_build.errors import ToolError
+from ortpack_build.kernels.select import tables_source
+from ortpack_build.kernels.spares import spared
+from ortpack_build.toolchain import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from ortpack_build.kernels.index import KernelId
+    from ortpack_build.kernels.spares import Spare
+    from ortpack_build.kit import Kit
+    from ortpack_build.toolchain import Compilers
+
+_TIMEOUT = 1800  # seconds; zig compiles libc++ when it is first used
+_SHOWN = 30
+_ABSENT = "ortpack_absent"  # stands for what is spared; never read
+_ABSENT_SIZE = 4096  # bytes: more than the largest of MLAS's tables
+
+
+def link(
+    kit: Kit,
+    kernels: Iterable[KernelId],
+    compilers: Compilers,
+    *,
+    output: Path,
+    objects: Sequence[Path] = (),
+    roots: Sequence[str] = (),
+    flags: Sequence[str],
+    work: Path,
+    environ: Mapping[str, str],
+) -> tuple[KernelId, ...]:
+    """Link a kit with kernel tables and other objects.
+
+    Args:
+        kit: what to link from.
+        kernels: those of the kit's that the library registers.
+        compilers: of the toolchain that the kit was made with.
+        output: the file to be made.
+        objects: what else goes in.
+        roots: symbols to start from, besides those of `objects`.
+        flags: for the linker itself.
+        work: an existing folder.
+        environ: of the compilers.
+
+    Returns:
+        The kernels, in upstream's order of registration.
+
+    Raises:
+        ToolError: the compiler or the linker failed.
+    """
+    wanted = frozenset(kernels)
+    chosen = tuple(kernel for kernel in kit.kernels if kernel in wanted)
+    recipe = kit.about.recipe
+    order = Link(
+        output=output,
+        objects=(_tables(kit, chosen, compilers, work, environ), *objects),
+        archives=kit.archives,
+        flags=(*flags, *(word for root in roots for word in ("-u", root))),
+        libraries=recipe.libraries,
+    )
+    linker = compilers.linker(work, environ)
+    if not compilers.lld:
+        run(linker(order), environ, "Linking")
+        return chosen
+    names = [f"--defsym={instead.symbol}={_replacement(index)}" for index, instead in enumerate(recipe.instead)]
+    link_map = work / "link.map"
+    mapped = replace(order, flags=(*order.flags, *names, "--no-demangle", f"--Map={link_map}"))
+    # Without all of it first; what the result turns out to read comes back, and may need more.
+    spare: Sequence[Spare] = recipe.spares
+    while True:
+        absent = [f"--defsym={symbol}={_ABSENT}" for one in spare for symbol in one.symbols]
+        run(linker(replace(mapped, flags=(*mapped.flags, *absent))), environ, "Linking")
+        fine = spared(spare, link_map.read_text(encoding="utf-8", errors="replace"))
+        if len(fine) == len(spare):
+            return chosen
+        spare = fine
+
+
+def _tables(
+    kit: Kit, chosen: Sequence[KernelId], compilers: Compilers, work: Path, environ: Mapping[str, str]
+) -> Path:
+    """The kernel tables as an object file, and what stands for that which the library is without."""
+    source, compiled = work / "tables.c", work / "tables.o"
+    instead = [one.code.strip().replace("{name}", _replacement(i)) for i, one in enumerate(kit.about.recipe.instead)]
+    parts = [tables_source(kit.about.tables, chosen), f"char {_ABSENT}[{_ABSENT_SIZE}];", *instead]
+    source.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    flags = ["-c", "-O1", "-g0", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]
+    run([str(compilers.c), *flags, str(source), "-o", str(compiled)], environ, "Linking")
+    return compiled
+
+
+def _replacement(index: int) -> str:
+    return f"ortpack_instead_{index}"
+
+
+def run(command: Sequence[str], environ: Mapping[str, str], what: str) -> None:
+    """Run a compiler or linker.
+
+    Raises:
+        ToolError: it failed; says how `what` went wrong.
+    """
+    try:
+        done = subprocess.run(
+            command, env=dict(environ), capture_output=True, text=True, errors="replace", timeout=_TIMEOUT, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolError(f"{command[0]} did not run: {error}.") from error
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).splitlines()
+        raise ToolError(f"{what} failed:\n" + "\n".join(lines[:_SHOWN]))
