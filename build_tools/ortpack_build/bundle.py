@@ -7,9 +7,10 @@ plugin has none, they are in its vendor's wheel.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import UNSET
 
 from ortpack_build.binary import inspect
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from msgspec import UnsetType
 
+    from ortpack_build.runtime_json import Verification
     from ortpack_build.spec import Spec
 
 
@@ -41,7 +43,7 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A runtime's folder, `<root>/ortpack_runtimes/<variant>/` or that of a package of its own, and its licences."""
+    """A runtime's folder, `<root>/ortpack_runtimes/<name>/` or that of a package of its own, and its licences."""
 
     spec: Spec
     folder: Path
@@ -74,7 +76,7 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
         _check_exports(spec, parts)
     runtime = RuntimeJson(
         kind=UNSET if spec.kind == "runtime" else spec.kind,
-        name=spec.package or spec.variant,
+        name=spec.name,
         variant=spec.variant,
         target=spec.target,
         version=spec.version if spec.plugin else UNSET,
@@ -96,6 +98,7 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
         extends=_extends(spec, carried),
         plugin=_plugin(spec),
         provenance={"origin": parts.provenance["origin"], "spec": spec.digest, **parts.provenance},
+        minimal=spec.minimal,
     )
     (folder / NAME).write_bytes(dump(runtime))
     elsewhere = {f"{FOLDER}/{spec.extends.runtime}/{name}": home / name for name in carried} if spec.extends else {}
@@ -104,7 +107,18 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
 
 def place(spec: Spec) -> str:
     """The runtime's folder in a wheel and below site-packages."""
-    return spec.package.replace(".", "/") if spec.package else f"{FOLDER}/{spec.variant}"
+    return spec.package.replace(".", "/") if spec.package else f"{FOLDER}/{spec.name}"
+
+
+def vouched(bundle: Bundle, verification: Verification) -> Bundle:
+    """The bundle, saying what came of a proof.
+
+    Raises:
+        OSError: writing failed.
+    """
+    runtime = msgspec.structs.replace(bundle.runtime, verification=verification)
+    (bundle.folder / NAME).write_bytes(dump(runtime))
+    return replace(bundle, runtime=runtime)
 
 
 def _file(file: Path) -> File:

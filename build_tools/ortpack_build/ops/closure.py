@@ -66,7 +66,14 @@ def check(model: Model, goal: Goal) -> None:
 def closed(
     model: Model, full: FullRuntime, goal: Goal, scratch: Path, *, warn: Callable[[str], None] = lambda _: None
 ) -> OpSet:
-    """All operators that the target's runtime may have to run for this model, whatever level its user chooses.
+    """All operators that the target's runtime may have to run for this model, whatever level its user chooses."""
+    return completed(model, observed(model, full, goal, scratch, warn=warn), full, goal)
+
+
+def observed(
+    model: Model, full: FullRuntime, goal: Goal, scratch: Path, *, warn: Callable[[str], None] = lambda _: None
+) -> list[Use]:
+    """The nodes that the full runtime's optimizers make of a model here.
 
     Args:
         model: to run; of ONNX's format, as ORT-format models are optimized already.
@@ -82,7 +89,11 @@ def closed(
     seen = _read(full, model.path, [Job(level=0, out=scratch / "0.ort")], goal)
     quantized = any(use.operator.name in _QUANTIZED for use in seen)
     seen += _read(full, model.path, list(_jobs(full, scratch, ("", _FOLDING), quantized=quantized)), goal)
-    seen += _of_folded(full, model.path, scratch, goal, quantized=quantized, warn=warn)
+    return seen + _of_folded(full, model.path, scratch, goal, quantized=quantized, warn=warn)
+
+
+def completed(model: Model, seen: Sequence[Use], full: FullRuntime, goal: Goal) -> OpSet:
+    """The operators of the nodes that were observed, and by the rules those that may come about elsewhere."""
     situation = rules.Situation(
         arch=goal.arch,
         ort=full.ort,

@@ -13,10 +13,11 @@ from ortpack_build.ops import closure, config, convert, models, vocabulary
 from ortpack_build.ops.opset import union
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ortpack_build.ops.full_runtime import FullRuntime
     from ortpack_build.ops.opset import OpSet
+    from ortpack_build.ops.usage import Use
     from ortpack_build.report import Reporter
 
 Flavour = Literal["onnx", "ort"]
@@ -47,7 +48,27 @@ class Request:
         return closure.Goal(arch=self.arch, vocabulary=known, custom_ops=self.custom_ops)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """The operators that are needed, and who is sure to need them.
+
+    Attributes:
+        ops: for all models and configs.
+        uses: model → its nodes as the runtime has them; optimizers may have put in some.
+        configs: config → what it asks for.
+    """
+
+    ops: OpSet
+    uses: Mapping[Path, Sequence[Use]]
+    configs: Mapping[Path, OpSet]
+
+
 def needed(request: Request, full: Callable[[], FullRuntime], report: Reporter) -> OpSet:
+    """The operators that a runtime needs for these models and configs; raises as `examine`."""
+    return examine(request, full, report).ops
+
+
+def examine(request: Request, full: Callable[[], FullRuntime], report: Reporter) -> Examined:
     """The operators that a runtime needs for these models and configs.
 
     Args:
@@ -62,17 +83,19 @@ def needed(request: Request, full: Callable[[], FullRuntime], report: Reporter) 
     """
     _check_files(request.custom_ops)
     goal = request.goal
-    sets = [closure.of_runtime(config.read(path, goal.vocabulary), goal) for path in request.configs]
+    configs = {path: closure.of_runtime(config.read(path, goal.vocabulary), goal) for path in request.configs}
+    sets = list(configs.values())
+    uses: dict[Path, Sequence[Use]] = {}
     for path in request.models:
         with report.step(f"Operators of {path.name}") as step:
-            found = _of_model(path, request.flavour, full, goal, report)
+            found, uses[path] = _of_model(path, request.flavour, full, goal, report)
             step.detail(f"{len(found.needs)} operators")
         sets.append(found)
     result = union(sets)
     if not result:
         where = ", ".join(str(path) for path in (*request.configs, *request.models)) or "nothing"
         raise OpConfigError(f"{where}: no operator is needed.", hint="A runtime without operators runs no model.")
-    return result
+    return Examined(ops=result, uses=uses, configs=configs)
 
 
 def text(result: OpSet, request: Request, ort: str | None) -> str:
@@ -116,18 +139,19 @@ def convert_all(
 
 def _of_model(
     path: Path, flavour: Flavour, full: Callable[[], FullRuntime], goal: closure.Goal, report: Reporter
-) -> OpSet:
+) -> tuple[OpSet, Sequence[Use]]:
     model = models.read(path)
     with tempfile.TemporaryDirectory(prefix="ortpack-ops-", ignore_cleanup_errors=True) as scratch:
         if flavour == "onnx" and model.format == "onnx":
-            return closure.closed(model, full(), goal, Path(scratch), warn=report.warning)
+            seen = closure.observed(model, full(), goal, Path(scratch), warn=report.warning)
+            return closure.completed(model, seen, full(), goal), seen
         if model.format == "onnx":
             converted = Path(scratch) / f"{path.stem}{convert.SUFFIX}"
             convert.convert(path, converted, full(), goal)
             model = models.read(converted)
         else:
             closure.check(model, goal)
-        return closure.of_runtime(model.ops, goal)
+        return closure.of_runtime(model.ops, goal), model.uses
 
 
 def _check_files(paths: Sequence[Path]) -> None:
