@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+_SMALL = 1 << 20
 # Operators that hand the values of their first input on.
 _PASSING = {"Cast", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze", "Expand", "Concat"}
 
@@ -41,10 +42,13 @@ def index_bounds(path: Path) -> dict[str, int]:
             axis = next((item.i for item in node.attribute if item.name == "axis"), 0)
             at_most(node.input[1], constants[node.input[0]].dims[axis])
         elif node.op_type == "OneHot" and node.input[1] in constants:
-            at_most(node.input[0], _number(onnx, constants[node.input[1]]))
+            at_most(node.input[0], _largest(onnx, constants[node.input[1]]))
+        elif node.op_type == "Equal" and node.input[1] in constants:  # one-hot, as JAX writes it
+            at_most(node.input[0], _largest(onnx, constants[node.input[1]]) + 1)
     return bounds
 
 
-def _number(onnx: Any, tensor: Any) -> int:
-    values = onnx.numpy_helper.to_array(tensor).ravel()
-    return int(values[0]) if len(values) else 0
+def _largest(onnx: Any, tensor: Any) -> int:
+    """The largest value of a small tensor; -1 if it has none, or others than numbers."""
+    values = onnx.numpy_helper.to_array(tensor)
+    return int(values.max()) if 0 < values.size < _SMALL and values.dtype.kind in "iu" else -1

@@ -84,19 +84,26 @@ def test_bounds_of_tables(tmp_path: Path) -> None:
     table = onnx.numpy_helper.from_array(np.zeros((11, 5), np.float32), "table")
     depth = onnx.numpy_helper.from_array(np.array([9], np.int64), "depth")
     values = onnx.numpy_helper.from_array(np.array([0, 1], np.float32), "values")
+    axes = onnx.numpy_helper.from_array(np.array([1], np.int64), "axes")
+    classes = onnx.numpy_helper.from_array(np.arange(4).reshape(1, 4), "classes")
     nodes = [
         node("Cast", ["i"], ["cast"], to=7),
         node("Gather", ["table", "cast"], ["y"]),
         node("Gather", ["table", "j"], ["z"], axis=1),
         node("OneHot", ["k", "depth", "values"], ["hot"]),
+        node("Unsqueeze", ["l", "axes"], ["column"]),
+        node("Equal", ["column", "classes"], ["same"]),
         node("Abs", ["free"], ["w"]),
     ]
-    ints = [tensor(name, onnx.TensorProto.INT64) for name in "jk"]
+    ints = [tensor(name, onnx.TensorProto.INT64) for name in "jkl"]
     inputs = [tensor("i"), *ints, tensor("free", onnx.TensorProto.INT64)]
-    outputs = [tensor(name, shape=None) for name in ("y", "z", "hot")] + [tensor("w", onnx.TensorProto.INT64)]
+    outputs = [tensor(name, shape=None) for name in ("y", "z", "hot")] + [
+        tensor("w", onnx.TensorProto.INT64),
+        tensor("same", onnx.TensorProto.BOOL, None),
+    ]
     path = tmp_path / "m.onnx"
-    path.write_bytes(model(nodes, inputs, outputs, initializers=[table, depth, values]))
-    assert index_bounds(path) == {"i": 11, "j": 5, "k": 9}
+    path.write_bytes(model(nodes, inputs, outputs, initializers=[table, depth, values, axes, classes]))
+    assert index_bounds(path) == {"i": 11, "j": 5, "k": 9, "l": 4}
 
 
 @pytest.mark.parametrize(
