@@ -110,7 +110,10 @@ def build(
         work = Path(scratch)
         given = [path for path in order.models if request.flavour == "ort" and models.format_of(path) == "onnx"]
         places = convert.places(given, settings.out)
-        made = commands.convert_all(given, work / "models", full, report, arch=arch, custom_ops=order.custom_ops)
+        cache = settings.cache
+        made = commands.convert_all(
+            given, work / "models", full, report, arch=arch, custom_ops=order.custom_ops, cache=cache
+        )
         converted = dict(zip(given, made, strict=True))
         asked = commands.Request(
             models=tuple(converted.get(path, path) for path in order.models),
@@ -119,7 +122,7 @@ def build(
             arch=arch,
             custom_ops=order.custom_ops,
         )
-        examined = commands.examine(asked, full, report)
+        examined = commands.examine(asked, full, report, cache=cache)
         names = {converted.get(path, path): path for path in order.models}
         kernels: list[KernelId] = []
 
@@ -162,7 +165,7 @@ def build(
             result = wheel.write(
                 assembled,
                 settings.out,
-                deflate=partial(deflate_cached, cache=settings.cache),
+                deflate=partial(deflate_cached, cache=cache),
                 epoch=settings.epoch,
                 build_number=settings.build_number,
             )
@@ -221,10 +224,9 @@ def complain(found: Selection, examined: Examined, names: Mapping[Path, Path], k
 
 
 def _who(need: Need, examined: Examined, names: Mapping[Path, Path]) -> str:
-    for path, uses in examined.uses.items():
-        for use in uses:
-            if (use.operator, use.opset) == (need.operator, need.opset):
-                return f"{names.get(path, path)}: the node {use.node or '(unnamed)'}"
+    for path, nodes in examined.nodes.items():
+        if need in nodes:
+            return f"{names.get(path, path)}: the node {nodes[need] or '(unnamed)'}"
     return next((str(path) for path, ops in examined.configs.items() if need in ops.needs), "")
 
 

@@ -8,12 +8,12 @@ library calls. So what libc exports is taken out of it: the definitions become r
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import struct
 import subprocess
 from typing import TYPE_CHECKING, NamedTuple
-
-import lief
 
 from ortpack_build.errors import BinaryError, ToolError
 
@@ -44,6 +44,21 @@ _LAYOUTS = {
 }
 
 
+def kept(cxx: Path, environ: Mapping[str, str], work: Path, *, at: Path) -> Path:
+    """The library that `reduced` makes, kept at `at`.
+
+    Raises:
+        ToolError, BinaryError: as `reduced`.
+    """
+    if not at.is_file():
+        at.parent.mkdir(parents=True, exist_ok=True)
+        made = reduced(cxx, environ, work)
+        partial = at.with_name(f"{at.name}.{os.getpid()}")
+        shutil.copyfile(made, partial)
+        partial.replace(at)  # whoever comes second writes the same
+    return at
+
+
 def reduced(cxx: Path, environ: Mapping[str, str], work: Path) -> Path:
     """zig's compiler-rt for the target of `cxx`, as a static library in `work`, without what libc has.
 
@@ -51,6 +66,8 @@ def reduced(cxx: Path, environ: Mapping[str, str], work: Path) -> Path:
         ToolError: zig failed, or does not say what it links.
         BinaryError: its files are of an unknown form.
     """
+    import lief  # noqa: PLC0415 - slow, and this is done once a target
+
     source, probe = work / "probe.c", work / "probe.so"
     source.write_text("int ortpack_probe(void) { return 0; }\n", encoding="utf-8")
     done = subprocess.run(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ortpack_build.toolchain.base import Compilers, write_wrapper
-from ortpack_build.toolchain.builtins import reduced
+from ortpack_build.toolchain.builtins import kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,13 +50,14 @@ class Zig:
         """Wrappers that name the target and take `root` off file names."""
         zig = str(self.program)
         common = ["-target", self.target, f"-ffile-prefix-map={root}/="]
+        builtins = shared / "builtins" / f"{self.version}-{self.target}.a"
         cxx = write_wrapper(folder / "cxx", [zig, "c++", *common], arguments=self.arguments)
         return Compilers(
             c=write_wrapper(folder / "cc", [zig, "cc", *common], arguments=self.arguments),
             cxx=cxx,
             ar=write_wrapper(folder / "ar", [zig, "ar"]),
             ranlib=write_wrapper(folder / "ranlib", [zig, "ranlib"]),
-            link=lambda work, environ: ("-O2", "-rtlib=none", str(reduced(cxx, environ, work))),
+            link=lambda work, environ: ("-O2", "-rtlib=none", str(kept(cxx, environ, work, at=builtins))),
             options={"CMAKE_SYSTEM_NAME": self.system, "CMAKE_SYSTEM_PROCESSOR": self.processor} if self.cross else {},
             # zig's own caches: libc++ compiled for the target, and a copy of each object.
             environ={
