@@ -223,13 +223,15 @@ def _wheel(options: argparse.Namespace, report: Reporter) -> int:
     targets = _targets(options, catalog)
     if options.variant == minimal.VARIANT:
         made = cli_minimal.build(options, targets, catalog, settings)
-        for path in (*made.models, made.wheel.path):
+        for path in (*made.models, made.path):
             print(path)
         return 0
     if extra := cli_minimal.given(options):
         raise UsageError(f"{extra[0]} is an option of `wheel minimal` only.")
     if options.origin != "source" and (options.linkage == "static" or options.embed):
         raise UsageError("Official binaries can't be linked statically.", hint="Add --origin source.")
+    if options.embed and options.linkage != "static":
+        raise UsageError("--embed makes an extension module.", hint="Add --linkage static.")
     if options.origin == "source":
         wheels = [
             build_from_source(

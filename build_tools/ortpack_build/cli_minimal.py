@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ortpack_build import cli_source, minimal, sources
+from ortpack_build import cli_source, minimal, sources, spec
 from ortpack_build.errors import UsageError
 from ortpack_build.ops import full_runtime
 
@@ -47,12 +47,21 @@ def build(options: argparse.Namespace, target: Sequence[str], catalog: Catalog, 
     Raises:
         BuildError: any of its kinds.
     """
-    if not options.name:
-        raise UsageError("wheel minimal needs a name for the wheel.", hint="--name mylib-ort.")
+    if not options.name and not options.embed:
+        raise UsageError(
+            "wheel minimal needs a name for the wheel.",
+            hint="--name mylib-ort; or --embed mylib._ort for files that go into a wheel of yours.",
+        )
+    if options.name and options.embed and options.linkage != "static":
+        raise UsageError(
+            "A library for the loader is either a wheel (--name) or files for a wheel of yours (--embed).",
+            hint="Leave one of them out.",
+        )
     if len(target) != 1:
         raise UsageError("wheel minimal makes one target at a time.", hint="Name one with --target.")
     order = minimal.Order(
-        name=options.name,
+        name=options.name or spec.distribution(minimal.VARIANT, options.embed),
+        files=None if options.name else options.embed,
         models=_flat(options.model),
         configs=_flat(options.ops),
         custom_ops=_flat(options.custom_ops),

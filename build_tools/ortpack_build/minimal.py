@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from ortpack_build import bundle, host, proof, source, wheel
+from ortpack_build import binding, bundle, host, proof, source, wheel
 from ortpack_build.deflate import deflate_cached
 from ortpack_build.errors import OpConfigError, UsageError, storage_error
 from ortpack_build.hashing import sha256_of
@@ -48,6 +48,7 @@ class Order:
         custom_ops: libraries that bring operators of the user's.
         inputs: arrays to prove it with.
         prove: whether to.
+        files: dotted name of a Python package that it is written as, in place of a wheel.
     """
 
     name: str
@@ -56,13 +57,14 @@ class Order:
     custom_ops: tuple[Path, ...] = ()
     inputs: tuple[Path, ...] = ()
     prove: bool = True
+    files: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """The wheel, and the converted models beside it."""
+    """The wheel, or the folder of the package, and the converted models beside it or in it."""
 
-    wheel: wheel.Wheel
+    path: Path
     models: tuple[Path, ...]
 
 
@@ -90,7 +92,7 @@ def build(
     settings: Settings,
     full: Callable[[], FullRuntime],
 ) -> Made:
-    """Make the wheel; it appears when its runtime is proven, and the converted models with it.
+    """Make the wheel or the files; they appear when the runtime is proven, and the converted models with them.
 
     Args:
         order: what is asked for.
@@ -103,13 +105,14 @@ def build(
     Raises:
         BuildError: any of its kinds; nothing is left in the output folder then.
     """
-    _check(order, catalog, request)
+    _check(order, catalog, request, settings)
     report = settings.report
     arch = catalog.targets[request.target].arch
     with tempfile.TemporaryDirectory(prefix="ortpack-minimal-", ignore_cleanup_errors=True) as scratch:
         work = Path(scratch)
         given = [path for path in order.models if request.flavour == "ort" and models.format_of(path) == "onnx"]
-        places = convert.places(given, settings.out)
+        home = settings.out / order.files.replace(".", "/") if order.files else settings.out
+        places = convert.places(given, home)
         cache = settings.cache
         made = commands.convert_all(
             given, work / "models", full, report, arch=arch, custom_ops=order.custom_ops, cache=cache
@@ -158,9 +161,22 @@ def build(
         if order.prove and order.models:
             cases = [proof.Case(given=path, taken=converted.get(path, path)) for path in order.models]
             verification = proof.prove(
-                assembled.folder, cases, full(), report, inputs=order.inputs, custom_ops=order.custom_ops
+                assembled.folder,
+                cases,
+                full(),
+                report,
+                inputs=order.inputs,
+                custom_ops=order.custom_ops,
+                package=request.package,
             )
         assembled = bundle.vouched(assembled, verification)
+        converted_to = {place.name: converted[path] for path, place in places.items()}
+        if order.files:
+            try:
+                bundle.place_files(assembled, converted_to, home)
+            except OSError as error:
+                raise storage_error("The package", home, error) from error
+            return Made(path=home, models=tuple(places.values()))
         with report.step(f"Packing {wheel.file_name(spec, settings.build_number)}") as step:
             result = wheel.write(
                 assembled,
@@ -170,14 +186,20 @@ def build(
                 build_number=settings.build_number,
             )
             step.detail(f"{result.size / 1e6:.2f} MB")
-        for path, place in places.items():
-            _put(converted[path], place)
-    return Made(wheel=result, models=tuple(places.values()))
+        for name, file in converted_to.items():
+            _put(file, home / name)
+    return Made(path=result.path, models=tuple(places.values()))
 
 
-def _check(order: Order, catalog: Catalog, request: source.Request) -> None:
+def _check(order: Order, catalog: Catalog, request: source.Request, settings: Settings) -> None:
     """Mistakes, before anything is fetched or compiled."""
-    check_name(order.name, catalog)
+    if order.files:
+        binding.check_name(order.files)
+        bundle.check_place(settings.out / order.files.replace(".", "/"))
+    else:
+        check_name(order.name, catalog)
+    if request.file is not None and not request.file.is_file():
+        raise UsageError(f"There is no file {request.file}.")
     source_origin(catalog, _BASE, request.target)
     if not order.models and not order.configs:
         raise UsageError(

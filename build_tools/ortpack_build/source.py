@@ -244,6 +244,7 @@ def link(
                     sources_,
                     package=request.package,
                     jobs=request.jobs,
+                    cache=context.cache,
                     work=work,
                     environ=environ,
                 )

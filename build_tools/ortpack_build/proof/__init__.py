@@ -51,6 +51,7 @@ def prove(
     *,
     inputs: Sequence[Path] = (),
     custom_ops: Sequence[Path] = (),
+    package: str | None = None,
     seed: int = 0,
 ) -> Verification:
     """Run each model on both and compare.
@@ -63,6 +64,7 @@ def prove(
         inputs: files of arrays by name, each for every model all of whose inputs it has; where there is one, nothing
             is made up.
         custom_ops: libraries that bring operators of the user's.
+        package: dotted name of the Python package that the reduced runtime is, if it is one.
         seed: of what is made up.
 
     Raises:
@@ -75,7 +77,7 @@ def prove(
     proven = []
     for case in cases:
         with report.step(f"Proving {case.given.name}") as step, tempfile.TemporaryDirectory() as folder:
-            found = _prove(runtime, case, full, Path(folder), named, custom_ops, seed, used)
+            found = _prove(runtime, case, full, Path(folder), named, custom_ops, package, seed, used)
             step.detail(f"{found.runs} runs, largest difference {found.largest_difference:.2g}")
         proven.append(found)
     if unused := [path for path in inputs if path not in used]:
@@ -90,6 +92,7 @@ def _prove(
     folder: Path,
     named: dict[Path, frozenset[str]],
     custom_ops: Sequence[Path],
+    package: str | None,
     seed: int,
     used: set[Path],
 ) -> Proven:
@@ -121,6 +124,7 @@ def _prove(
     request = common | {
         "task": "subject",
         "runtime": str(runtime),
+        "package": package,
         "model": str(case.taken.absolute()),
         "levels": _LEVELS if of_onnx and case.taken == case.given else (_ALL,),
         "runs": len(shapes),

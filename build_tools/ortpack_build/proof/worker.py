@@ -6,6 +6,8 @@ inputs that the model takes and keeps them with the outputs; `subject` runs the 
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import json
 import sys
 import time
@@ -33,12 +35,27 @@ def main() -> int:
 
 
 def _session(request: dict[str, Any], level: int = _ALL) -> ortpack.InferenceSession:
-    options = ortpack.SessionOptions()
+    api = _package(request["package"], Path(request["runtime"])) if request.get("package") else ortpack
+    options = api.SessionOptions()
     options.log_severity_level = 4
-    options.graph_optimization_level = ortpack.GraphOptimizationLevel(level)
+    options.graph_optimization_level = api.GraphOptimizationLevel(level)
     for library in request["custom_ops"]:
         options.register_custom_ops_library(library)
-    return ortpack.InferenceSession(request["model"], options, runtime=ortpack.load_runtime(request["runtime"]))
+    session: ortpack.InferenceSession = api.InferenceSession(
+        request["model"], options, runtime=api.load_runtime(request["runtime"])
+    )
+    return session
+
+
+@functools.cache
+def _package(name: str, folder: Path) -> Any:
+    """A package that carries the runtime, wherever it lies and whatever else there is of its parent's name."""
+    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py")
+    assert spec is not None  # noqa: S101 - the file's name says what it is
+    assert spec.loader is not None  # noqa: S101 - the same
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _outputs(session: ortpack.InferenceSession, feeds: made_up.Feeds) -> dict[str, Any]:
