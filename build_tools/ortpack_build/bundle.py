@@ -7,13 +7,16 @@ plugin has none, they are in its vendor's wheel.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import UNSET
 
 from ortpack_build.binary import inspect
-from ortpack_build.errors import BinaryError
+from ortpack_build.errors import BinaryError, UsageError
 from ortpack_build.hashing import sha256_of
 from ortpack_build.requirements import requirements
 from ortpack_build.runtime_json import FOLDER, NAME, Extends, File, Plugin, RuntimeJson, dump
@@ -21,10 +24,10 @@ from ortpack_build.spec import Prebuilt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from msgspec import UnsetType
 
+    from ortpack_build.runtime_json import Verification
     from ortpack_build.spec import Spec
 
 
@@ -41,7 +44,7 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A runtime's folder, `<root>/ortpack_runtimes/<variant>/` or that of a package of its own, and its licences."""
+    """A runtime's folder, `<root>/ortpack_runtimes/<name>/` or that of a package of its own, and its licences."""
 
     spec: Spec
     folder: Path
@@ -74,7 +77,7 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
         _check_exports(spec, parts)
     runtime = RuntimeJson(
         kind=UNSET if spec.kind == "runtime" else spec.kind,
-        name=spec.package or spec.variant,
+        name=spec.name,
         variant=spec.variant,
         target=spec.target,
         version=spec.version if spec.plugin else UNSET,
@@ -96,6 +99,7 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
         extends=_extends(spec, carried),
         plugin=_plugin(spec),
         provenance={"origin": parts.provenance["origin"], "spec": spec.digest, **parts.provenance},
+        minimal=spec.minimal,
     )
     (folder / NAME).write_bytes(dump(runtime))
     elsewhere = {f"{FOLDER}/{spec.extends.runtime}/{name}": home / name for name in carried} if spec.extends else {}
@@ -104,7 +108,46 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
 
 def place(spec: Spec) -> str:
     """The runtime's folder in a wheel and below site-packages."""
-    return spec.package.replace(".", "/") if spec.package else f"{FOLDER}/{spec.variant}"
+    return spec.package.replace(".", "/") if spec.package else f"{FOLDER}/{spec.name}"
+
+
+def vouched(bundle: Bundle, verification: Verification) -> Bundle:
+    """The bundle, saying what came of a proof.
+
+    Raises:
+        OSError: writing failed.
+    """
+    runtime = msgspec.structs.replace(bundle.runtime, verification=verification)
+    (bundle.folder / NAME).write_bytes(dump(runtime))
+    return replace(bundle, runtime=runtime)
+
+
+def check_place(folder: Path) -> None:
+    """That `place_files` may write there.
+
+    Raises:
+        UsageError: something else is there.
+    """
+    if folder.exists() and not (folder / NAME).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is there already, and holds no runtime.", hint="Name a package of its own.")
+
+
+def place_files(bundle: Bundle, more: Mapping[str, Path], folder: Path) -> None:
+    """Put the runtime, its licences and `more` (name → file) into `folder`, at once, in place of an older one there.
+
+    Raises:
+        OSError: writing failed; nothing half-written is left.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        new, old = Path(scratch) / "new", Path(scratch) / "old"
+        shutil.copytree(bundle.folder, new)
+        (new / "licenses").mkdir()
+        for place, file in {**more, **{f"licenses/{name}": file for name, file in bundle.licenses.items()}}.items():
+            shutil.copyfile(file, new / place)
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
 
 
 def _file(file: Path) -> File:

@@ -17,7 +17,19 @@ import msgspec
 from msgspec import UnsetType
 from platformdirs import user_cache_path
 
-from ortpack_build import __version__, binding, cli_ops, cli_set, cli_source, host, manifest, spec, trial
+from ortpack_build import (
+    __version__,
+    binding,
+    cli_minimal,
+    cli_ops,
+    cli_set,
+    cli_source,
+    host,
+    manifest,
+    minimal,
+    spec,
+    trial,
+)
 from ortpack_build.cache import Cache
 from ortpack_build.errors import BuildError, UsageError, VerificationError, storage_error
 from ortpack_build.pipeline import Settings, build, build_from_source, epoch
@@ -84,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         help="take official binaries apart, or compile ONNX Runtime (default: prebuilt)",
     )
     cli_source.add_wheel_options(wheel)
+    cli_minimal.add_options(wheel)
     wheel.add_argument("--build-number", metavar="N", help="build number of the wheel, when a release is packed again")
     _add_cache_option(wheel)
 
@@ -111,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_spec_options(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
-    parser.add_argument("variant", metavar="VARIANT", help="e.g. cpu")
+    parser.add_argument("variant", metavar="VARIANT", help="e.g. cpu; `wheel minimal` makes one for some models")
     parser.add_argument(
         "--target",
         action="append",
@@ -207,9 +220,18 @@ def _wheel(options: argparse.Namespace, report: Reporter) -> int:
         epoch=epoch(os.environ),
         build_number=options.build_number,
     )
+    targets = _targets(options, catalog)
+    if options.variant == minimal.VARIANT:
+        made = cli_minimal.build(options, targets, catalog, settings)
+        for path in (*made.models, made.path):
+            print(path)
+        return 0
+    if extra := cli_minimal.given(options):
+        raise UsageError(f"{extra[0]} is an option of `wheel minimal` only.")
     if options.origin != "source" and (options.linkage == "static" or options.embed):
         raise UsageError("Official binaries can't be linked statically.", hint="Add --origin source.")
-    targets = _targets(options, catalog)
+    if options.embed and options.linkage != "static":
+        raise UsageError("--embed makes an extension module.", hint="Add --linkage static.")
     if options.origin == "source":
         wheels = [
             build_from_source(
@@ -224,8 +246,8 @@ def _wheel(options: argparse.Namespace, report: Reporter) -> int:
     else:
         specs = [spec.resolve(catalog, options.variant, target, options.ort) for target in targets]
         wheels = [build(resolved, settings) for resolved in specs]
-    for made in wheels:
-        print(made.path)
+    for built in wheels:
+        print(built.path)
     return 0
 
 

@@ -81,7 +81,7 @@ def _ops(options: argparse.Namespace, report: Reporter) -> int:
         custom_ops=tuple(options.custom_ops),
     )
     full = _full(options, catalog, report)
-    found = commands.needed(request, full, report)
+    found = commands.needed(request, full, report, cache=_cache(options, report))
     release = full().ort if full.cache_info().currsize else None  # not fetched only to name it
     text = commands.text(found, request, release)
     if options.output is None:
@@ -105,6 +105,7 @@ def _convert(options: argparse.Namespace, report: Reporter) -> int:
         report,
         arch=_arch(options, catalog),
         custom_ops=tuple(options.custom_ops),
+        cache=_cache(options, report),
     )
     for path in made:
         print(path)
@@ -113,8 +114,12 @@ def _convert(options: argparse.Namespace, report: Reporter) -> int:
 
 def _full(options: argparse.Namespace, catalog: Catalog, report: Reporter) -> _lru_cache_wrapper[FullRuntime]:
     """Gives the full runtime, fetched when it is first asked for."""
-    cache = Cache(root=options.cache, on_wait=lambda name: report.note(f"Waiting for another build of {name}"))
+    cache = _cache(options, report)
     return functools.cache(lambda: full_runtime.obtain(catalog, cache, report, options.ort))
+
+
+def _cache(options: argparse.Namespace, report: Reporter) -> Cache:
+    return Cache(root=options.cache, on_wait=lambda name: report.note(f"Waiting for another build of {name}"))
 
 
 def _arch(options: argparse.Namespace, catalog: Catalog) -> str:

@@ -100,8 +100,6 @@ def request(options: argparse.Namespace, target: str | None) -> source.Request:
     package, linkage = getattr(options, "embed", None), getattr(options, "linkage", None)
     if linkage == "static" and package is None:
         raise UsageError("--linkage static makes a Python package.", hint="Name it: --embed mylib._ort")
-    if package is not None and linkage != "static":
-        raise UsageError("--embed makes an extension module.", hint="Add --linkage static.")
     return source.Request(
         target=target or own or "",
         host=own or "an unknown machine",
@@ -114,7 +112,7 @@ def request(options: argparse.Namespace, target: str | None) -> source.Request:
         launcher=getattr(options, "launcher", "auto"),
         jobs=getattr(options, "jobs", 1),
         file=getattr(options, "kit_file", None),
-        package=package,
+        package=package if linkage == "static" else None,
         baseline=getattr(options, "baseline", None),
     )
 

@@ -7,6 +7,7 @@ the files.
 
 from __future__ import annotations
 
+import functools
 import json
 import tomllib
 from dataclasses import dataclass
@@ -318,7 +319,7 @@ def read(path: Path, model: type[_T]) -> _T:
         raise ManifestError(f"{path}: is not UTF-8 (byte {error.start}).") from error
     except tomllib.TOMLDecodeError as error:
         raise ManifestError(f"{path}: not valid TOML: {error}.") from error
-    for where, problem in _name_mistakes(data, inspect.type_info(model), ""):
+    for where, problem in _name_mistakes(data, _type_info(model), ""):
         raise ManifestError(f"{path}: {where or 'top level'}: {problem}")
     try:
         return msgspec.convert(data, model)
@@ -326,6 +327,9 @@ def read(path: Path, model: type[_T]) -> _T:
         message, _, where = str(error).partition(" - at `$")
         at = where.strip("`").lstrip(".") or "top level"
         raise ManifestError(f"{path}: {at}: {message[:1].lower()}{message[1:]}.") from error
+
+
+_type_info = functools.cache(inspect.type_info)
 
 
 def schema() -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from ortpack_build.spec import Need, Platform
+from ortpack_build.spec import Minimal, Need, Platform
 
 NAME = "runtime.json"
 FOLDER = "ortpack_runtimes"
@@ -60,6 +60,23 @@ class Plugin(_Value, frozen=True, kw_only=True):
     path: str
 
 
+class Proven(_Value, frozen=True, kw_only=True):
+    """A model whose outputs on the runtime were those of the full one."""
+
+    name: str  # of the file
+    runs: int
+    shapes: tuple[dict[str, tuple[int, ...]], ...]  # of the inputs, each once
+    largest_difference: float  # absolute, of all outputs
+
+
+class Verification(_Value, frozen=True, kw_only=True):
+    """Who looked whether the runtime runs its models."""
+
+    verified: bool
+    against: str | None = None  # the library that it was compared with
+    models: tuple[Proven, ...] = ()
+
+
 class RuntimeJson(_Value, frozen=True, kw_only=True):
     """The file's content."""
 
@@ -87,11 +104,14 @@ class RuntimeJson(_Value, frozen=True, kw_only=True):
     extends: Extends | UnsetType = UNSET
     plugin: Plugin | UnsetType = UNSET
     provenance: dict[str, Any]
+    minimal: Minimal | None = None
+    verification: Verification | None = None
 
 
 def dump(value: RuntimeJson) -> bytes:
     """The file's bytes, the same for equal values."""
-    return json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False).encode() + b"\n"
+    plain = {key: part for key, part in msgspec.to_builtins(value).items() if part is not None}
+    return json.dumps(plain, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 def parse(data: bytes) -> RuntimeJson:

@@ -24,9 +24,10 @@ from ortpack_build.tags import version_key
 from ortpack_build.toolchain import Toolchain, Zig, find, tools
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ortpack_build.cache import Cache
+    from ortpack_build.kernels.index import KernelId
     from ortpack_build.kit import Kit
     from ortpack_build.kit.model import Flavour, Kits
     from ortpack_build.manifest import Catalog
@@ -210,8 +211,14 @@ class Linked:
         )
 
 
-def link(request: Request, context: Context, into: Path) -> Linked:
-    """A library, shared or an extension module, with every kernel of the kit, in the folder `into`.
+def link(
+    request: Request,
+    context: Context,
+    into: Path,
+    *,
+    choose: Callable[[Kit], Sequence[KernelId]] = lambda made: made.kernels,
+) -> Linked:
+    """A library, shared or an extension module, with the chosen kernels of the kit (all if nobody chooses), in `into`.
 
     Raises:
         BuildError: of any kind.
@@ -223,6 +230,7 @@ def link(request: Request, context: Context, into: Path) -> Linked:
     name = made.about.toolchain["name"]
     if name != request.toolchain:
         raise UsageError(f"The kit was made with {name}; link it with --toolchain {name}.")
+    kernels = choose(made)
     chosen = toolchain(request, _kits(request), context)
     if dict(chosen.identity) != made.about.toolchain:
         raise UsageError(f"The kit was made with {made.about.toolchain}, but here is {dict(chosen.identity)}.")
@@ -234,17 +242,18 @@ def link(request: Request, context: Context, into: Path) -> Linked:
         environ = {**context.environ, **compilers.environ}
         if request.package is not None:
             sources_ = binding.prepare(request.target, work, context.cache, context.report)
-        with context.report.step(f"Linking {len(made.kernels)} kernels") as step:
+        with context.report.step(f"Linking {len(kernels)} kernels") as step:
             if request.package is None or sources_ is None:
-                library = link_shared(made, made.kernels, compilers, work=work, environ=environ)
+                library = link_shared(made, kernels, compilers, work=work, environ=environ)
             else:
                 library = link_static(
                     made,
-                    made.kernels,
+                    kernels,
                     compilers,
                     sources_,
                     package=request.package,
                     jobs=request.jobs,
+                    cache=context.cache,
                     work=work,
                     environ=environ,
                 )
@@ -298,4 +307,5 @@ def respecify(runtime: RuntimeJson, catalog: Catalog, tag: str, package: str | N
         tag=tag,
         formats=runtime.model_formats,
         package=package,
+        minimal=runtime.minimal,
     )

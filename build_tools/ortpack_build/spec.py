@@ -7,12 +7,12 @@ hashes it holds.
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import Struct
+from packaging.utils import canonicalize_name
 from packaging.version import Version as PythonVersion
 
 from ortpack_build.errors import UsageError, nearest
@@ -142,8 +142,25 @@ class Compiled(_Value, frozen=True, kw_only=True, tag="source", tag_field="origi
         return f"They were compiled from ONNX Runtime's source code, by way of the kit `{self.kit[:16]}`"
 
 
+class UsedModel(_Value, frozen=True, kw_only=True, omit_defaults=True):
+    """A model that a reduced runtime was made for."""
+
+    name: str  # of the file
+    sha256: str
+    converted: str | None = None  # SHA-256 of the ORT-format model that was made of it
+
+
+class Minimal(_Value, frozen=True, kw_only=True):
+    """What a runtime with some operators only was reduced to, and for what."""
+
+    distribution: str  # name of the wheel; in its normal form it is the runtime's, unless a package holds it
+    ops: tuple[str, ...]  # lines of an operator config
+    kernels: tuple[str, ...]
+    models: tuple[UsedModel, ...]
+
+
 class Spec(_Value, frozen=True, kw_only=True, omit_defaults=True):
-    """One runtime: variant × target × ORT release × origin × linkage.
+    """One runtime: variant × target × ORT release × origin × linkage × op set.
 
     Attributes:
         version: of the wheel: the ORT release, and of a plugin its own.
@@ -176,6 +193,7 @@ class Spec(_Value, frozen=True, kw_only=True, omit_defaults=True):
     extends: Extends | None = None
     plugin: Plugin | None = None
     package: str | None = None  # dotted name of the Python package that holds it, if not the loader's folder
+    minimal: Minimal | None = None
 
     @property
     def digest(self) -> str:
@@ -201,14 +219,21 @@ class Spec(_Value, frozen=True, kw_only=True, omit_defaults=True):
         return ()
 
     @property
+    def name(self) -> str:
+        """The runtime's name: that of its folder below the loader's, or of its package."""
+        return self.package or (canonicalize_name(self.minimal.distribution) if self.minimal else self.variant)
+
+    @property
     def distribution(self) -> str:
         """The name that people write in a requirements file."""
-        return distribution(self.variant, self.package)
+        return distribution(self.variant, self.package, self.minimal)
 
 
-def distribution(variant: str, package: str | None = None) -> str:
-    """The name of the distribution with a variant's runtime, or with a package that holds one itself."""
-    return re.sub(r"[-_.]+", "-", package or f"ortpack-{variant}").strip("-").lower()
+def distribution(variant: str, package: str | None = None, minimal: Minimal | None = None) -> str:
+    """The name of the distribution with a variant's runtime, with a reduced one, or with a package that holds one."""
+    if minimal is not None:
+        return minimal.distribution
+    return canonicalize_name(package or f"ortpack-{variant}").strip("-")
 
 
 def resolve(catalog: Catalog, variant: str, target: str, ort: str | None = None) -> Spec:
@@ -351,6 +376,7 @@ def compiled(
     tag: str,
     formats: Collection[str],
     package: str | None = None,
+    minimal: Minimal | None = None,
 ) -> Spec:
     """The spec of a variant whose library was linked from a kit.
 
@@ -363,6 +389,7 @@ def compiled(
         tag: platform tag of the wheel.
         formats: what the kit can load; fewer than the variant promises make the runtime a reduced one.
         package: the Python package that it is linked into, with the binding; None for a shared library.
+        minimal: what it is reduced to, if it is.
 
     Raises:
         UsageError: variant or target is unknown, or the variant is not made from source.
@@ -391,10 +418,11 @@ def compiled(
         devices=tuple(Device(name=name, providers=names) for name, names in chosen.devices.items()),
         priority=chosen.priority,
         model_formats=tuple(name for name in chosen.model_formats if name in formats),
-        reduced=chosen.reduced or not set(chosen.model_formats) <= set(formats),
+        reduced=chosen.reduced or minimal is not None or not set(chosen.model_formats) <= set(formats),
         license=chosen.license,
         system=system(catalog.policies[line.policy], tag),
         package=package,
+        minimal=minimal,
     )
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from ortpack_build import __version__, binding
 from ortpack_build.bundle import place
 from ortpack_build.errors import UsageError, storage_error
@@ -93,7 +95,12 @@ def write(
 
 
 def _escaped(spec: Spec) -> str:
-    return f"{spec.distribution.replace('-', '_')}-{spec.version}"
+    return f"{escaped_name(spec.distribution)}-{spec.version}"
+
+
+def escaped_name(distribution: str) -> str:
+    """As it stands in names of wheels."""
+    return canonicalize_name(distribution).replace("-", "_")
 
 
 def _contents(bundle: Bundle, build_number: str | None) -> dict[str, bytes]:
@@ -150,6 +157,8 @@ def _metadata(bundle: Bundle) -> str:
         "Project-URL: ONNX Runtime, https://github.com/microsoft/onnxruntime",
         "Description-Content-Type: text/markdown",
     ]
+    if spec.minimal is not None and not spec.package:
+        description += _MINIMAL
     description = description.format(
         spec=spec, name=spec.distribution, origin=spec.source.sentence, what=_WHAT[spec.kind].format(spec=spec)
     )
@@ -182,4 +191,10 @@ those of `onnxruntime`:
     import {spec.package} as onnxruntime
 
 {origin}; `runtime.json` and the bill of materials in this wheel have its SHA-256.
+"""
+
+_MINIMAL = """
+It holds the operators of some models only, so it is never taken automatically; name it:
+
+    ortpack.InferenceSession(model, runtime="{spec.name}")
 """

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import lief
 from msgspec import Struct
 
 from ortpack_build.errors import BinaryError, SourceError
@@ -176,6 +175,8 @@ def read_index(archives: Sequence[Path], tables: Iterable[Table]) -> tuple[Kerne
 
 def _tables(archives: Iterable[Archive]) -> dict[str, list[str]]:
     """Table → the functions in it, in order: the relocations of its section."""
+    import lief  # noqa: PLC0415 - slow, and a kit that is made has its index
+
     found: dict[str, list[tuple[int, str]]] = {}
     for archive in archives:
         if not any(symbol.startswith(_PREFIX) for symbol in archive.defined):

@@ -1,14 +1,19 @@
-"""The C source of the kernel tables: a few lines that say which kernels a library has."""
+"""Which kernels serve an operator set, and the C source of the tables that register them."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from ortpack_build.ops.opset import ONNX, TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ortpack_build.kernels.index import KernelId
     from ortpack_build.kernels.tables import Table
+    from ortpack_build.ops.opset import Need, OpSet
 
 
 def tables_source(tables: Sequence[Table], kernels: Iterable[KernelId]) -> str:
@@ -30,3 +35,67 @@ def tables_source(tables: Sequence[Table], kernels: Iterable[KernelId]) -> str:
         lines.append(f"void (*const {table.symbol}[])(void) = {{{', '.join(entries or ['0'])}}};")
         lines.append(f"const size_t {table.symbol}_count = {len(entries)};")
     return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The kernels that serve an operator set, and what of it none serves."""
+
+    kernels: tuple[KernelId, ...]  # in the kit's order
+    missing: tuple[Need, ...]  # sorted
+
+
+def select(kernels: Sequence[KernelId], ops: OpSet) -> Selection:
+    """The kernels of a kit that are needed, and no others.
+
+    A kernel serves a need when domain, operator and opset are right and, if both the kernel's name and the operator
+    set say something of types, they have one in common. Where types would leave a need without any kernel they are
+    not looked at: some names tell less than the kernel can do.
+    """
+    if ops.everything:
+        kept = [kernel for kernel in kernels if _allowed(kernel, ops)]
+        return Selection(kernels=tuple(kept), missing=())
+    by_operator: dict[tuple[str, str], list[KernelId]] = defaultdict(list)
+    for kernel in kernels:
+        by_operator[kernel.domain or ONNX, kernel.op].append(kernel)
+    chosen: set[KernelId] = set()
+    missing: list[Need] = []
+    for need in sorted(ops.needs):
+        serving = [kernel for kernel in by_operator[need.domain, need.name] if kernel.serves(need.opset)]
+        if not serving:
+            missing.append(need)
+        chosen.update([kernel for kernel in serving if _typed(kernel, need, ops)] or serving)
+    return Selection(kernels=tuple(kernel for kernel in kernels if kernel in chosen), missing=tuple(missing))
+
+
+def _typed(kernel: KernelId, need: Need, ops: OpSet) -> bool:
+    """Whether the types that the operator is used with may be this kernel's."""
+    types = ops.types_of(need.operator)
+    names = _types(kernel)
+    if not names or not _allowed(kernel, ops):
+        return not names
+    if types.custom and len(names) == len(next(iter(types.custom))):
+        return names in types.custom
+    used = frozenset[str]().union(*(found for _, found in (*types.inputs, *types.outputs)))
+    return not used or not used.isdisjoint(names)
+
+
+def _allowed(kernel: KernelId, ops: OpSet) -> bool:
+    names = _types(kernel)
+    return ops.allowed is None or not names or not ops.allowed.isdisjoint(names)
+
+
+def _types(kernel: KernelId) -> tuple[str, ...]:
+    """The types in the kernel's name as configs name them; () if there are none, or others."""
+    names = tuple(_SPELLED.get(name, name) for name in kernel.types)
+    return names if set(names) <= set(TYPES) else ()
+
+
+_SPELLED = {"string": "std::string"} | {f"{u}int{n}": f"{u}int{n}_t" for u in ("", "u") for n in (8, 16, 32, 64)}
+
+
+def described(kernel: KernelId) -> str:
+    """A kernel for readers: `ai.onnx;11-21;Conv`, `ai.onnx;13;Abs<float>` for one of the newest version."""
+    until = f"-{kernel.until}" if kernel.until is not None else ""
+    types = f"<{','.join(kernel.types)}>" if kernel.types else ""
+    return f"{kernel.domain or ONNX};{kernel.since}{until};{kernel.op}{types}"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from ortpack_build.hashing import sha256, sha256_of
 from ortpack_build.link.linker import link, run
 from ortpack_build.link.shared import Library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from ortpack_build.binding import Binding
+    from ortpack_build.cache import Cache
     from ortpack_build.kernels.index import KernelId
     from ortpack_build.kit import Kit
     from ortpack_build.toolchain import Compilers
@@ -29,10 +33,11 @@ def link_static(
     *,
     package: str,
     jobs: int,
+    cache: Cache,
     work: Path,
     environ: Mapping[str, str],
 ) -> Library:
-    """Compile the binding and link it with the given kernels.
+    """Compile the binding, or take it from the cache, and link it with the given kernels.
 
     Args:
         kit: what to link from.
@@ -41,6 +46,7 @@ def link_static(
         binding: its sources and what they include, below `work`.
         package: dotted name of the Python package that the module is for.
         jobs: how many compilers run at once.
+        cache: where the compiled binding is kept.
         work: an existing folder; the module is left in it.
         environ: of the compilers.
 
@@ -53,16 +59,19 @@ def link_static(
     flags += [f"-D{name}" for name in binding.define]
     flags += [word for folder in (*binding.include, kit.path / "include") for word in ("-isystem", str(folder))]
 
-    def compile_one(source: Path) -> Path:
-        target = work / f"{source.stem}.o"
+    def compile_one(source: Path, folder: Path) -> None:
+        target = folder / f"{source.stem}.o"
         level = "-O2" if source.name in binding.fast else "-Os"
         own = ["-DNB_BUILD"] if source in binding.nanobind else []
         command = [str(compilers.cxx), "-c", level, *flags, *own, str(source), "-o", str(target)]
         run(command, environ, f"Compiling {source.name}")
-        return target
 
-    with ThreadPoolExecutor(jobs) as pool:
-        objects = [*pool.map(compile_one, binding.sources)]
+    def make(folder: Path) -> None:
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(lambda source: compile_one(source, folder), binding.sources))
+
+    entry = cache.get("binding-objects", _key(kit, binding, flags, work), make)
+    objects = [entry / f"{source.stem}.o" for source in binding.sources]
     script, module = work / "exports.lds", work / MODULE_FILE
     script.write_text(f"{{ global: PyInit_{MODULE}; local: *; }};\n", encoding="utf-8")
     chosen = link(
@@ -77,3 +86,21 @@ def link_static(
         environ=environ,
     )
     return Library(path=module, kernels=chosen)
+
+
+def _key(kit: Kit, binding: Binding, flags: Sequence[str], work: Path) -> str:
+    """The hash of all that the binding is compiled with; folders of headers are told by what is in them, or pinned."""
+    ours = sorted({source.parent for source in binding.sources if source not in binding.nanobind})
+    files = {f"{file.name} {sha256_of(file)}" for folder in ours for file in folder.iterdir() if file.is_file()}
+    headers = {name: digest for name, digest in kit.about.files.items() if name.startswith("include/")}
+    plain = [flag.replace(str(work), "").replace(str(kit.path), "") for flag in flags]
+    stated = [
+        kit.about.toolchain,
+        plain,
+        sorted(files),
+        headers,
+        dict(binding.stated),
+        sys.version,
+        sorted(binding.fast),
+    ]
+    return sha256(json.dumps(stated, sort_keys=True).encode())

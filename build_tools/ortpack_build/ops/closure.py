@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,14 @@ def check(model: Model, goal: Goal) -> None:
 def closed(
     model: Model, full: FullRuntime, goal: Goal, scratch: Path, *, warn: Callable[[str], None] = lambda _: None
 ) -> OpSet:
-    """All operators that the target's runtime may have to run for this model, whatever level its user chooses.
+    """All operators that the target's runtime may have to run for this model, whatever level its user chooses."""
+    return completed(model, observed(model, full, goal, scratch, warn=warn), full, goal)
+
+
+def observed(
+    model: Model, full: FullRuntime, goal: Goal, scratch: Path, *, warn: Callable[[str], None] = lambda _: None
+) -> list[Use]:
+    """The nodes that the full runtime's optimizers make of a model here.
 
     Args:
         model: to run; of ONNX's format, as ORT-format models are optimized already.
@@ -79,10 +87,54 @@ def closed(
         ModelError: ONNX Runtime refuses the model.
     """
     check(model, goal)
-    seen = _read(full, model.path, [Job(level=0, out=scratch / "0.ort")], goal)
+    plain = Job(level=0, out=scratch / "0.ort")
+    # In one file that would be more than the 2 GB of a protobuf message for some models; 1.21 damages subgraphs when
+    # it writes tensors apart, and tensors that were apart before are not found again when it does not.
+    config = {_DISABLED: ";".join(rules.shipped().level1)}
+    foldings = [
+        Job(level=1, out=scratch / f"folded{number}.onnx", format="ONNX", config=config | more)
+        for number, more in enumerate(({}, {_EXTERNAL: "folded1.onnx.data"}))
+    ]
+    is_folded = True
+    try:
+        full.run(model.path, [plain, foldings[0]], custom_ops=goal.custom_ops)
+    except ModelError:  # of one of the two
+        is_folded = False
+        full.run(model.path, [plain], custom_ops=goal.custom_ops)
+    seen = list(models.read(plain.out).uses)
     quantized = any(use.operator.name in _QUANTIZED for use in seen)
-    seen += _read(full, model.path, list(_jobs(full, scratch, ("", _FOLDING), quantized=quantized)), goal)
-    seen += _of_folded(full, model.path, scratch, goal, quantized=quantized, warn=warn)
+
+    def optimized(path: Path, hidings: Iterable[str]) -> list[Use]:
+        folder = scratch / f"of-{path.name}"
+        folder.mkdir()
+        jobs = list(_jobs(full, folder, hidings, quantized=quantized))
+        full.run(path, jobs, custom_ops=goal.custom_ops)
+        uses: list[Use] = []
+        for job in jobs:
+            uses += models.read(job.out).uses
+            job.out.unlink()
+        return uses
+
+    def of_folded() -> list[Use]:
+        """What optimizers make of the model after its constants were folded, and nothing else was done."""
+        reason = ""
+        for job in foldings:
+            try:
+                if not (is_folded and job is foldings[0]):
+                    full.run(model.path, [job], custom_ops=goal.custom_ops)
+                return optimized(job.out, (_FOLDING,))
+            except ModelError as error:
+                reason = str(error)
+        warn(f"{model.path}: what fusions of folded constants need could not be looked at ({reason})")
+        return []
+
+    with ThreadPoolExecutor(2) as pool:  # each waits for a process of its own
+        ways = [pool.submit(optimized, model.path, ("", _FOLDING)), pool.submit(of_folded)]
+        return seen + [use for way in ways for use in way.result()]
+
+
+def completed(model: Model, seen: Sequence[Use], full: FullRuntime, goal: Goal) -> OpSet:
+    """The operators of the nodes that were observed, and by the rules those that may come about elsewhere."""
     situation = rules.Situation(
         arch=goal.arch,
         ort=full.ort,
@@ -116,35 +168,6 @@ def _jobs(full: FullRuntime, scratch: Path, hidings: Iterable[str], *, quantized
         config = {_DISABLED: ";".join(filter(None, (hiding, layout))), _INT8: int8}
         kept = {key: value for key, value in config.items() if value}
         yield Job(level=level, out=scratch / f"{number}.ort", config=kept)
-
-
-def _of_folded(
-    full: FullRuntime, model: Path, scratch: Path, goal: Goal, *, quantized: bool, warn: Callable[[str], None]
-) -> list[Use]:
-    """What optimizers make of the model after its constants were folded, and nothing else was done."""
-    folded = scratch / "folded.onnx"
-    config = {_DISABLED: ";".join(rules.shipped().level1)}
-    # In one file that would be more than the 2 GB of a protobuf message for some models; 1.21 damages subgraphs when
-    # it writes tensors apart, and tensors that were apart before are not found again when it does not.
-    reason = ""
-    for more in ({}, {_EXTERNAL: f"{folded.name}.data"}):
-        try:
-            job = Job(level=1, out=folded, format="ONNX", config=config | more)
-            full.run(model, [job], custom_ops=goal.custom_ops)
-            return _read(full, folded, list(_jobs(full, scratch, (_FOLDING,), quantized=quantized)), goal)
-        except ModelError as error:
-            reason = str(error)
-    warn(f"{model}: what fusions of folded constants need could not be looked at ({reason})")
-    return []
-
-
-def _read(full: FullRuntime, model: Path, jobs: Sequence[Job], goal: Goal) -> list[Use]:
-    full.run(model, jobs, custom_ops=goal.custom_ops)
-    uses: list[Use] = []
-    for job in jobs:
-        uses += models.read(job.out).uses
-        job.out.unlink()
-    return uses
 
 
 def _types(uses: Iterable[Use]) -> frozenset[str]:

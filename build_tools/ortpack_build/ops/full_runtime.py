@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 VARIANT = "cpu"  # the variant that has every operator
 _WORKER = Path(__file__).with_name("_optimize.py")
 _TIMEOUT = 3600  # seconds, for one model
+_SLOTS = threading.BoundedSemaphore(os.cpu_count() or 1)  # processes at once, each with a model in memory
 _HINT = "pip install 'ortpack-build[models]'."
 
 
@@ -57,11 +59,13 @@ class FullRuntime:
         ort: release.
         library: its file.
         arch: of this machine, as targets name it.
+        key: hash of what it is.
     """
 
     ort: str
     library: Path
     arch: str
+    key: str
 
     def run(self, model: Path, jobs: Sequence[Job], *, custom_ops: Sequence[Path] = ()) -> None:
         """Do the jobs on one model, in one other process.
@@ -89,16 +93,17 @@ class FullRuntime:
         environ = {key: value for key, value in os.environ.items() if not key.startswith("ORTPACK_")}
         try:
             # -P: the worker's folder must not come before the standard library.
-            done = subprocess.run(
-                [sys.executable, "-P", str(_WORKER)],
-                check=False,
-                input=json.dumps(request),
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=_TIMEOUT,
-                env=environ,
-            )
+            with _SLOTS:
+                done = subprocess.run(
+                    [sys.executable, "-P", str(_WORKER)],
+                    check=False,
+                    input=json.dumps(request),
+                    capture_output=True,
+                    encoding="utf-8",
+                    errors="replace",
+                    timeout=_TIMEOUT,
+                    env=environ,
+                )
         except subprocess.TimeoutExpired as error:
             raise ModelError(f"{model}: ONNX Runtime {self.ort} had no result after {_TIMEOUT} s.") from error
         self._judge(model, done)
@@ -147,4 +152,4 @@ def obtain(catalog: Catalog, cache: Cache, report: Reporter, ort: str | None = N
     library = next(file.name for file in resolved.files if file.role == "library")
     place = Path("libraries") / library
     entry = cache.get("full-runtime", resolved.digest, make, check=lambda folder: (folder / place).is_file())
-    return FullRuntime(ort=resolved.version, library=entry / place, arch=resolved.platform.arch)
+    return FullRuntime(ort=resolved.version, library=entry / place, arch=resolved.platform.arch, key=resolved.digest)

@@ -8,19 +8,20 @@ library calls. So what libc exports is taken out of it: the definitions become r
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import lief
+import msgspec
 
 from ortpack_build.errors import BinaryError, ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
 _MAGIC = b"\x7fELF"
 _SYMTAB = 2
@@ -60,6 +61,34 @@ class Brought:
     libraries: tuple[Path, ...]
 
 
+def kept(cxx: Path, environ: Mapping[str, str], work: Path, *, at: Path) -> Brought:
+    """What `brought` gives, kept in the folder `at`.
+
+    Raises:
+        ToolError, BinaryError: as `brought`.
+    """
+    said = at / "brought.json"
+    try:
+        found = msgspec.json.decode(said.read_bytes(), type=Brought)
+        if all(path.is_file() for path in (found.builtins, *found.libraries)):
+            return found
+    except (FileNotFoundError, msgspec.DecodeError):
+        pass  # not there yet, or of another version of this
+    made = brought(cxx, environ, work)
+    at.mkdir(parents=True, exist_ok=True)
+    builtins = at / "builtins.a"
+    _put(builtins, made.builtins.read_bytes())
+    result = replace(made, builtins=builtins)
+    _put(said, msgspec.json.encode(result, enc_hook=str))
+    return result
+
+
+def _put(path: Path, data: bytes) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial.write_bytes(data)
+    partial.replace(path)  # whoever comes second writes the same
+
+
 def brought(cxx: Path, environ: Mapping[str, str], work: Path) -> Brought:
     """What zig links into a shared library for the target of `cxx`; compiler-rt is rewritten in the folder `work`.
 
@@ -67,6 +96,8 @@ def brought(cxx: Path, environ: Mapping[str, str], work: Path) -> Brought:
         ToolError: zig failed, or does not say what it links.
         BinaryError: its files are of an unknown form.
     """
+    import lief  # noqa: PLC0415 - slow, and this is done once a target
+
     source, probe = work / "probe.c", work / "probe.so"
     source.write_text("int ortpack_probe(void) { return 0; }\n", encoding="utf-8")
     done = subprocess.run(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ortpack_build.toolchain.base import Compilers, Link, Linker, write_wrapper
-from ortpack_build.toolchain.builtins import Brought, brought
+from ortpack_build.toolchain.builtins import Brought, kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,13 +55,14 @@ class Zig:
         """Wrappers that name the target and take `root` off file names."""
         zig = str(self.program)
         common = ["-target", self.target, f"-ffile-prefix-map={root}/=", *self.flags]
+        home = shared / "brought" / f"{self.version}-{self.target}"
         cxx = write_wrapper(folder / "cxx", [zig, "c++", *common], arguments=self.arguments)
         return Compilers(
             c=write_wrapper(folder / "cc", [zig, "cc", *common], arguments=self.arguments),
             cxx=cxx,
             ar=write_wrapper(folder / "ar", [zig, "ar"]),
             ranlib=write_wrapper(folder / "ranlib", [zig, "ranlib"]),
-            linker=lambda work, environ: self._linker(brought(cxx, environ, work)),
+            linker=lambda work, environ: self._linker(kept(cxx, environ, work, at=home)),
             lld=True,
             options={"CMAKE_SYSTEM_NAME": self.system, "CMAKE_SYSTEM_PROCESSOR": self.processor} if self.cross else {},
             # zig's own caches: libc++ compiled for the target, and a copy of each object.

@@ -21,6 +21,7 @@ from ortpack_build.requirements import source_of, stated
 from ortpack_build.runtime_json import FOLDER, NAME, RuntimeJson
 from ortpack_build.spec import distribution
 from ortpack_build.tags import version_key
+from ortpack_build.wheel import escaped_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -164,8 +165,7 @@ def _sbom(subject: Subject) -> Finding:
 def _runtime_json(subject: Subject) -> Finding:
     runtime = subject.runtime
     folder = subject.package or subject.folder.rpartition("/")[2]
-    named = (("name", runtime.name), ("variant", folder if subject.package else runtime.variant))
-    problems = [f"{key} is {value!r}, in the folder {folder}" for key, value in named if value != folder]
+    problems = [f"{key} is {value!r}, in the folder {folder}" for key, value in _names(subject) if value != folder]
     linkage = "static" if subject.package else "shared"
     if runtime.linkage != linkage:
         problems.append(f"linkage is {runtime.linkage}, in the folder {subject.folder} it is {linkage}")
@@ -173,15 +173,26 @@ def _runtime_json(subject: Subject) -> Finding:
         problems += [f"{key} is missing, and the kind is {runtime.kind}" for key in _parts_missing(runtime)]
     elif runtime.library not in runtime.files:
         problems.append(f"library {runtime.library!r} is not among files")
-    wanted = f"{distribution(runtime.variant, subject.package).replace('-', '_')}-{subject.version}.dist-info"
-    if subject.info != wanted:
-        problems.append(f"{runtime.variant} {subject.version} does not belong into {subject.info}")
+    name = distribution(runtime.variant, subject.package, runtime.minimal)
+    if subject.info != f"{escaped_name(name)}-{subject.version}.dist-info":
+        problems.append(f"{name} {subject.version} does not belong into {subject.info}")
     tag = subject.tag
     said = (tag.os, tag.arch, tag.libc, tag.version)
     stated = runtime.platform
     if said != (stated.os, stated.arch, stated.libc, stated.libc_version or stated.os_version):
         problems.append(f"platform is not that of the tag {tag}")
     return Finding(problems=tuple(problems), detail=f"schema 1, {runtime.variant} {subject.version}")
+
+
+def _names(subject: Subject) -> list[tuple[str, str]]:
+    """What must be the folder's name: that of the variant, unless somebody else chose one."""
+    runtime = subject.runtime
+    names = [("name", runtime.name)]
+    if runtime.minimal is not None and not subject.package:
+        names.append(("minimal.distribution", canonicalize_name(runtime.minimal.distribution)))
+    elif not subject.package:
+        names.append(("variant", runtime.variant))
+    return names
 
 
 def _parts_missing(runtime: RuntimeJson) -> list[str]:

@@ -1,0 +1,139 @@
+"""Run in a process of its own by `proof`: one model on one runtime, through the `ortpack` loader.
+
+The request is JSON on standard input, the answer the last line `RESULT {…}` on standard output. `reference` finds
+inputs that the model takes and keeps them with the outputs; `subject` runs the same ones and compares.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ortpack
+from ortpack_build.proof import feeds as made_up
+from ortpack_build.proof.compare import difference, leaves
+
+_ALL = 99
+
+
+def main() -> int:
+    request = json.load(sys.stdin)
+    try:
+        answer = {"inputs": _inputs, "reference": _reference, "subject": _subject}[request["task"]](request)
+    except Exception as error:  # whatever ONNX Runtime or the loader says
+        answer = {"refused": f"{error}"}
+    print("RESULT " + json.dumps(answer), flush=True)
+    return 0
+
+
+def _session(request: dict[str, Any], level: int = _ALL) -> ortpack.InferenceSession:
+    api = _package(request["package"], Path(request["runtime"])) if request.get("package") else ortpack
+    options = api.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = api.GraphOptimizationLevel(level)
+    for library in request["custom_ops"]:
+        options.register_custom_ops_library(library)
+    session: ortpack.InferenceSession = api.InferenceSession(
+        request["model"], options, runtime=api.load_runtime(request["runtime"])
+    )
+    return session
+
+
+@functools.cache
+def _package(name: str, folder: Path) -> Any:
+    """A package that carries the runtime, wherever it lies and whatever else there is of its parent's name."""
+    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py")
+    assert spec is not None  # noqa: S101 - the file's name says what it is
+    assert spec.loader is not None  # noqa: S101 - the same
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _outputs(session: ortpack.InferenceSession, feeds: made_up.Feeds) -> dict[str, Any]:
+    values = zip(session.get_outputs(), session.run(None, feeds), strict=True)
+    return {name: array for item, value in values for name, array in leaves(value, item.name)}
+
+
+def _inputs(request: dict[str, Any]) -> dict[str, Any]:
+    return {"inputs": [item.name for item in _session(request, 0).get_inputs()]}
+
+
+def _reference(request: dict[str, Any]) -> dict[str, Any]:
+    session = _session(request)
+    folder, bounds = Path(request["folder"]), request["bounds"]
+    known = session.get_inputs()
+    shapes: list[dict[str, list[int]]] = []
+
+    def keep(feeds: made_up.Feeds) -> None:
+        expected = _outputs(session, feeds)
+        place = str(len(shapes))
+        texts = {name: value.astype(str) if value.dtype == object else value for name, value in feeds.items()}
+        _save(folder / f"feeds-{place}.npz", texts)
+        _save(folder / f"expected-{place}.npz", expected)
+        shapes.append({name: list(np.shape(value)) for name, value in feeds.items()})
+
+    for file in request["given"]:
+        with np.load(file, allow_pickle=False) as arrays:
+            keep({item.name: _fed(arrays[item.name]) for item in known})
+    if request["given"]:
+        return {"shapes": shapes}
+    inputs = [
+        made_up.Input(name=item.name, type=item.type, shape=tuple(item.shape), bound=bounds.get(item.name))
+        for item in known
+    ]
+    reason, ends = "", time.monotonic() + request["seconds"]
+    try:
+        for feeds in made_up.candidates(inputs, request["seed"]):
+            try:
+                keep(feeds)
+            except ortpack.errors.OrtpackError as error:
+                reason = f"{error}"
+            if len(shapes) == request["count"] or time.monotonic() > ends:
+                break
+    except made_up.CannotFeedError as error:
+        return {"unfed": f"{error}"}
+    return {"shapes": shapes} if shapes else {"unfed": reason or "all inputs that were tried are too large"}
+
+
+def _subject(request: dict[str, Any]) -> dict[str, Any]:
+    folder, largest = Path(request["folder"]), 0.0
+    for level in request["levels"]:
+        session = _session(request, level)
+        for number in range(request["runs"] if level == _ALL else 1):
+            with np.load(folder / f"feeds-{number}.npz") as arrays:
+                got = _outputs(session, {name: _fed(arrays[name]) for name in arrays.files})
+            with np.load(folder / f"expected-{number}.npz") as arrays:
+                expected = {name: arrays[name] for name in arrays.files}
+            if got.keys() != expected.keys():
+                return {"differs": f"outputs {', '.join(got)} instead of {', '.join(expected)}"}
+            for name, value in got.items():
+                amount, problem = difference(value, expected[name])
+                if problem:
+                    return {"differs": f"output {name}, run {number + 1}, optimization level {level}: {problem}"}
+                largest = max(largest, amount)
+    return {"largest": largest}
+
+
+def _fed(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return value.astype(object) if value.dtype.kind in "US" else value
+
+
+def _save(file: Path, arrays: dict[str, Any]) -> None:
+    # savez has parameters of its own that a name of an input must not meet.
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, value in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asanyarray(value), allow_pickle=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""What `wheel minimal` says of mistakes, before anything is fetched or compiled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ortpack_build import manifest
+from ortpack_build.cli import main
+from ortpack_build.errors import UsageError
+from ortpack_build.minimal import check_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("name", ["mylib-ort", "a", "My.Lib_2", "x9"])
+def test_names(name: str) -> None:
+    check_name(name, manifest.load())
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a-", "a b", "a/b", "../a", "ä", "a\n", "ortpack", "Ortpack_CPU", "CPU"])
+def test_names_that_are_none_or_taken(name: str) -> None:
+    with pytest.raises(UsageError):
+        check_name(name, manifest.load())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["minimal", "--model", "{model}"], "needs a name"),
+        (["minimal", "--name", "a b", "--model", "{model}"], "'a b' is no name of a distribution"),
+        (["minimal", "--name", "ortpack-cpu", "--model", "{model}"], "belongs to somebody else"),
+        (["minimal", "--name", "a"], "Nothing says what the runtime must run"),
+        (["minimal", "--name", "a", "--model", "{model}.not"], "There is no file"),
+        (["minimal", "--name", "a", "--model", "{model}", "{model}"], "named twice"),
+        (["minimal", "--name", "a", "--model", "{model}", "--target", "all", "linux-x86_64"], "unrecognized"),
+        (["minimal", "--name", "a", "--model", "{model}", "--target", "linux-riscv64"], "There is no target"),
+        (["cpu", "--name", "a"], "--name is an option of `wheel minimal` only"),
+    ],
+)
+def test_mistakes(arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "m.onnx"
+    model.write_bytes(b"model")
+    given = [argument.format(model=model) for argument in arguments]
+    try:
+        code = main(["wheel", *given, "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")])
+    except SystemExit as end:  # argparse
+        code = int(str(end.code))
+    assert code == 2
+    out, err = capsys.readouterr()
+    assert (out, message in " ".join(err.split()), "Traceback" in err) == ("", True, False), err
+    assert not (tmp_path / "out").exists()

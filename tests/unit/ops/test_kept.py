@@ -1,0 +1,102 @@
+"""Results about models are kept by the hash of all that goes into them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ortpack_build.cache import Cache
+from ortpack_build.errors import ModelError
+from ortpack_build.ops import vocabulary
+from ortpack_build.ops.closure import Goal
+from ortpack_build.ops.full_runtime import FullRuntime
+from ortpack_build.ops.kept import Found, Shelf
+from ortpack_build.ops.opset import Need, Operator, OpSet, Types
+
+FULL = FullRuntime(ort="1.21.0", library=Path("libonnxruntime.so"), arch="x86_64", key="a")
+NEED = Need("ai.onnx", 13, "Abs")
+TYPES = {Operator("ai.onnx", "Abs"): Types.of({0: ["float"]}, custom=[("float", "int64_t")])}
+FOUND = Found(ops=OpSet.of([NEED], TYPES), nodes=((NEED, "n1"),))
+
+
+class Maker:
+    """Counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def operators(self) -> Found:
+        self.calls += 1
+        return FOUND
+
+    def file(self, into: Path) -> None:
+        self.calls += 1
+        into.write_bytes(b"converted")
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    goal = Goal(arch="x86_64", vocabulary=vocabulary.shipped(any_custom=False))
+    return Shelf(cache=Cache(root=tmp_path / "cache"), goal=goal, full=FULL)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(b"a model")
+    return path
+
+
+def test_the_second_time_nothing_is_made(shelf: Shelf, model: Path, tmp_path: Path) -> None:
+    maker, into = Maker(), tmp_path / "m.ort"
+    assert [shelf.operators(model, "onnx", maker.operators) for _ in range(2)] == [FOUND, FOUND]
+    for _ in range(2):
+        shelf.converted(model, into, maker.file)
+        assert into.read_bytes() == b"converted"
+        into.unlink()
+    assert maker.calls == 2
+
+
+def test_whatever_counts_makes_another_key(shelf: Shelf, model: Path, tmp_path: Path) -> None:
+    maker, library = Maker(), tmp_path / "ops.so"
+    library.write_bytes(b"1")
+    arm, custom = replace(shelf.goal, arch="aarch64"), replace(shelf.goal, custom_ops=(library,))
+    others = (replace(shelf, goal=arm), replace(shelf, full=replace(FULL, key="b")), replace(shelf, full=None))
+    for one in (shelf, *others, replace(shelf, goal=custom)):
+        one.operators(model, "onnx", maker.operators)
+    library.write_bytes(b"2")
+    replace(shelf, goal=custom).operators(model, "onnx", maker.operators)
+    shelf.operators(model, "ort", maker.operators)
+    model.write_bytes(b"another model")
+    shelf.operators(model, "onnx", maker.operators)
+    assert maker.calls == 8
+
+
+def test_a_model_with_tensors_in_other_files_is_not_kept(shelf: Shelf, model: Path) -> None:
+    maker = Maker()
+    model.write_bytes(b"... \x0a\x08location\x12\x04data ...")
+    assert [shelf.operators(model, "onnx", maker.operators) for _ in range(2)] == [FOUND, FOUND]
+    assert maker.calls == 2
+
+
+def test_damaged_entries_are_made_anew(shelf: Shelf, model: Path, tmp_path: Path) -> None:
+    maker, into = Maker(), tmp_path / "m.ort"
+    shelf.operators(model, "onnx", maker.operators)
+    shelf.converted(model, into, maker.file)
+    for path in (tmp_path / "cache").rglob("*"):
+        if path.name in ("operators.json", "model.ort"):
+            path.write_bytes(b"{")
+    assert shelf.operators(model, "onnx", maker.operators) == FOUND
+    shelf.converted(model, into, maker.file)
+    assert (into.read_bytes(), maker.calls) == (b"converted", 4)
+
+
+def test_a_failure_is_not_kept(shelf: Shelf, model: Path, tmp_path: Path) -> None:
+    def refuse() -> Found:
+        raise ModelError("no")
+
+    with pytest.raises(ModelError):
+        shelf.operators(model, "onnx", refuse)
+    assert shelf.operators(model, "onnx", Maker().operators) == FOUND
