@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ortpack_build.errors import ToolError
 from ortpack_build.kernels.select import tables_source
+from ortpack_build.sizes import measure, read_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from ortpack_build.kernels.index import KernelId
     from ortpack_build.kit import Kit
+    from ortpack_build.sizes import Sizes
     from ortpack_build.toolchain import Compilers
 
 _TIMEOUT = 1800  # seconds; zig compiles libc++ when it is first used
@@ -23,10 +25,11 @@ _SHOWN = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Library:
-    """A linked library and the kernels that it has."""
+    """A linked library, the kernels that it has, and what its bytes are; None if the linker did not say."""
 
     path: Path
     kernels: tuple[KernelId, ...]
+    sizes: Sizes | None = None
 
 
 def link_shared(
@@ -53,8 +56,14 @@ def link_shared(
     command += ["-Wl,--start-group", *(str(archive) for archive in kit.archives), "-Wl,--end-group"]
     command += [f"-Wl,-u,{root}" for root in recipe.roots]
     command += [*recipe.flags, f"-Wl,-soname,{recipe.library}", f"-Wl,--version-script={script}"]
-    run([*command, *compilers.link(work, environ), *recipe.libraries], environ, "Linking")
-    return Library(path=library, kernels=chosen)
+    said = run([*command, *compilers.link(work, environ), *recipe.libraries, *compilers.print_map], environ, "Linking")
+    return linked(library, chosen, said)
+
+
+def linked(library: Path, kernels: tuple[KernelId, ...], said: str) -> Library:
+    """The library, and what the map among the linker's words tells of it."""
+    pieces = read_map(said)
+    return Library(path=library, kernels=kernels, sizes=measure(library, pieces, kernels) if pieces else None)
 
 
 def compile_tables(
@@ -75,8 +84,8 @@ def version_script(ort: str, exports: Sequence[str]) -> str:
     return f"VERS_{ort} {{ global: {' '.join(f'{name};' for name in exports)} local: *; }};\n"
 
 
-def run(command: Sequence[str], environ: Mapping[str, str], what: str) -> None:
-    """Run a compiler or linker.
+def run(command: Sequence[str], environ: Mapping[str, str], what: str) -> str:
+    """Run a compiler or linker; its standard output.
 
     Raises:
         ToolError: it failed; says how `what` went wrong.
@@ -90,3 +99,4 @@ def run(command: Sequence[str], environ: Mapping[str, str], what: str) -> None:
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).splitlines()
         raise ToolError(f"{what} failed:\n" + "\n".join(lines[:_SHOWN]))
+    return done.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from ortpack_build.link.shared import Library, compile_tables, run
+from ortpack_build.link.shared import Library, compile_tables, linked, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,5 +70,5 @@ def link_static(
     # Python's own functions come from the interpreter that loads the module.
     command += [flag for flag in kit.about.recipe.flags if flag != "-Wl,--no-undefined"]
     command += [f"-Wl,--version-script={script}"]
-    run([*command, *compilers.link(work, environ), *kit.about.recipe.libraries], environ, "Linking")
-    return Library(path=module, kernels=chosen)
+    command += [*compilers.link(work, environ), *kit.about.recipe.libraries, *compilers.print_map]
+    return linked(module, chosen, run(command, environ, "Linking"))

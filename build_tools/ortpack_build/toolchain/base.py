@@ -18,6 +18,7 @@ class Compilers:
     Attributes:
         c, cxx, ar, ranlib: the programs.
         link: gives the flags for linking a library with `cxx`, from a folder to work in and the environment.
+        print_map: flags that make the linker print its map; none if it can't.
         options: what CMake has to know besides the programs.
         environ: variables that the programs need.
     """
@@ -27,6 +28,7 @@ class Compilers:
     ar: Path
     ranlib: Path
     link: Callable[[Path, Mapping[str, str]], Sequence[str]] = lambda _work, _environ: ()
+    print_map: Sequence[str] = ("-Wl,--print-map",)
     options: Mapping[str, str] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
 
