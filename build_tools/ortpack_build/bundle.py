@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET
 
+from ortpack_build import sizes
 from ortpack_build.binary import inspect
 from ortpack_build.errors import BinaryError, UsageError
 from ortpack_build.hashing import sha256_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from msgspec import UnsetType
 
     from ortpack_build.runtime_json import Verification
+    from ortpack_build.sizes import Sizes
     from ortpack_build.spec import Spec
 
 
@@ -40,6 +42,7 @@ class Parts:
     provenance: Mapping[str, Any]  # for runtime.json: "origin", and what is known of it
     beside: tuple[str, ...] = ()  # every member of the official wheel
     modules: Mapping[str, bytes] = field(default_factory=dict)  # Python modules, file name → content
+    sizes: Sizes | None = None  # of the library, where its link is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,8 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
     }
     for name, text in modules.items():
         (folder / name).write_bytes(text)
+    if parts.sizes is not None:
+        (folder / sizes.NAME).write_bytes(sizes.dump(parts.sizes))
     home = folder if spec.extends is None else root / FOLDER / spec.extends.runtime
     home.mkdir(exist_ok=True)
     carried = {} if spec.plugin is not None else parts.libraries

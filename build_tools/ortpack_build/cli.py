@@ -20,6 +20,7 @@ from platformdirs import user_cache_path
 from ortpack_build import (
     __version__,
     binding,
+    cli_explain,
     cli_minimal,
     cli_ops,
     cli_set,
@@ -103,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_set.add_commands(command, _add_cache_option)
     cli_source.add_commands(command, _add_cache_option)
     cli_ops.add_commands(command, _add_cache_option)
+    cli_explain.add_commands(command)
 
     text = "Check a wheel: hashes, metadata, what its libraries need and export, and, where it can, by running a model."
     check = command("verify", _verify, text)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ortpack_build.manifest import Catalog
     from ortpack_build.report import Reporter
     from ortpack_build.runtime_json import RuntimeJson
+    from ortpack_build.sizes import Sizes
     from ortpack_build.spec import Spec
 
 _ZIG = "zig"
@@ -186,6 +187,7 @@ class Linked:
     licenses: Mapping[str, Path]
     kit: Kit
     tag: str
+    sizes: Sizes | None = None
     modules: Mapping[str, bytes] = field(default_factory=dict)  # Python modules beside the library
     binding: Mapping[str, str] = field(default_factory=dict)  # what an extension module was compiled with
 
@@ -208,6 +210,7 @@ class Linked:
             licenses=self.licenses,
             provenance={"origin": "source", "kit": kit_} | ({"binding": dict(self.binding)} if self.binding else {}),
             modules=self.modules,
+            sizes=self.sizes,
         )
 
 
@@ -263,12 +266,13 @@ def link(
     licenses = {path.name: path for path in sorted((made.path / "licenses").iterdir())}
     tag = made.about.tag or _glibc_tag(target, request.target)
     if sources_ is None:
-        return Linked(library=target, licenses=licenses, kit=made, tag=tag)
+        return Linked(library=target, licenses=licenses, kit=made, tag=tag, sizes=library.sizes)
     return Linked(
         library=target,
         licenses={**licenses, **sources_.licenses},
         kit=made,
         tag=tag,
+        sizes=library.sizes,
         modules=binding.modules(),
         binding=sources_.stated,
     )

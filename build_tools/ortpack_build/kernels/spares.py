@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from ortpack_build.sizes import Piece
+
 _MLAS = "onnxruntime/core/mlas/lib"
 _PLATFORM = "platform.cpp"
 _HEADER = "mlasi.h"  # declares the structure and every symbol
@@ -33,7 +35,6 @@ _STORED = re.compile(
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"(?:[\w./]*/)?([\w.]+)"', re.MULTILINE)
 # The structure is a local variable of an inline function; either may be what an object refers to.
 _STRUCTURE = re.compile(r"GetMlasPlatformv")
-_LIVE = re.compile(r"\(([^()\s]+)\):\((\S+)\)$")
 
 
 class Spare(Struct, frozen=True, kw_only=True):
@@ -82,14 +83,13 @@ def find(ort: Path, archives: Iterable[Path]) -> tuple[Spare, ...]:
     return tuple(Spare(symbols=tuple(sorted(names)), readers=sections) for sections, names in sorted(groups.items()))
 
 
-def spared(spares: Collection[Spare], link_map: str) -> list[Spare]:
+def spared(spares: Collection[Spare], pieces: Iterable[Piece]) -> list[Spare]:
     """Those of `spares` that a library is fine without.
 
     Args:
-        link_map: of the library, as LLD writes it.
+        pieces: of the library's link.
     """
-    lines = (line for line in link_map.splitlines() if line.endswith(")") and "):(" in line)
-    live = {f"{found[1]}:{found[2]}" for found in map(_LIVE.search, lines) if found}
+    live = {f"{piece.object.partition('(')[2].removesuffix(')')}:{piece.source}" for piece in pieces}
     return [spare for spare in spares if live.isdisjoint(spare.readers)]
 
 
@@ -118,7 +118,9 @@ def _readers(field: str, sources: Mapping[str, str]) -> set[str]:
     readers = {name for name, text in sources.items() if name != _PLATFORM and use.search(text)}
     while True:
         more = {
-            name for name, text in sources.items() if name != _PLATFORM and not readers.isdisjoint(_INCLUDE.findall(text))
+            name
+            for name, text in sources.items()
+            if name != _PLATFORM and not readers.isdisjoint(_INCLUDE.findall(text))
         }
         if more <= readers:
             return readers

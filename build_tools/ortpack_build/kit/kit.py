@@ -19,8 +19,8 @@ from ortpack_build.archive import safe_path
 from ortpack_build.errors import ArchiveError, KitError
 from ortpack_build.hashing import sha256_of
 from ortpack_build.kernels.index import KernelId
-from ortpack_build.kernels.tables import Table
 from ortpack_build.kernels.spares import Spare
+from ortpack_build.kernels.tables import Table
 from ortpack_build.kit.model import Flavour, Instead
 
 if TYPE_CHECKING:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ortpack_build.errors import ToolError
 from ortpack_build.kernels.select import tables_source
 from ortpack_build.kernels.spares import spared
+from ortpack_build.sizes import measure, read_map
 from ortpack_build.toolchain import Link
 
 if TYPE_CHECKING:
@@ -18,12 +19,22 @@ if TYPE_CHECKING:
     from ortpack_build.kernels.index import KernelId
     from ortpack_build.kernels.spares import Spare
     from ortpack_build.kit import Kit
+    from ortpack_build.sizes import Piece, Sizes
     from ortpack_build.toolchain import Compilers
 
 _TIMEOUT = 1800  # seconds; zig compiles libc++ when it is first used
 _SHOWN = 30
 _ABSENT = "ortpack_absent"  # stands for what is spared; never read
 _ABSENT_SIZE = 4096  # bytes: more than the largest of MLAS's tables
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """A linked library, the kernels that it has, and what its bytes are; None if the linker did not say."""
+
+    path: Path
+    kernels: tuple[KernelId, ...]
+    sizes: Sizes | None = None
 
 
 def link(
@@ -37,7 +48,7 @@ def link(
     flags: Sequence[str],
     work: Path,
     environ: Mapping[str, str],
-) -> tuple[KernelId, ...]:
+) -> Library:
     """Link a kit with kernel tables and other objects.
 
     Args:
@@ -50,9 +61,6 @@ def link(
         flags: for the linker itself.
         work: an existing folder.
         environ: of the compilers.
-
-    Returns:
-        The kernels, in upstream's order of registration.
 
     Raises:
         ToolError: the compiler or the linker failed.
@@ -68,26 +76,32 @@ def link(
         libraries=recipe.libraries,
     )
     linker = compilers.linker(work, environ)
-    if not compilers.lld:
-        run(linker(order), environ, "Linking")
-        return chosen
-    names = [f"--defsym={instead.symbol}={_replacement(index)}" for index, instead in enumerate(recipe.instead)]
     link_map = work / "link.map"
-    mapped = replace(order, flags=(*order.flags, *names, "--no-demangle", f"--Map={link_map}"))
+    order = replace(order, flags=(*order.flags, f"-Map={link_map}"))
+
+    def run_linker(this: Link) -> tuple[Piece, ...]:
+        run(linker(this), environ, "Linking")
+        return read_map(link_map.read_text(encoding="utf-8", errors="replace"))
+
+    if not compilers.lld:
+        return _library(output, chosen, run_linker(order))
+    names = [f"--defsym={instead.symbol}={_replacement(index)}" for index, instead in enumerate(recipe.instead)]
     # Without all of it first; what the result turns out to read comes back, and may need more.
     spare: Sequence[Spare] = recipe.spares
     while True:
         absent = [f"--defsym={symbol}={_ABSENT}" for one in spare for symbol in one.symbols]
-        run(linker(replace(mapped, flags=(*mapped.flags, *absent))), environ, "Linking")
-        fine = spared(spare, link_map.read_text(encoding="utf-8", errors="replace"))
+        pieces = run_linker(replace(order, flags=(*order.flags, *names, *absent)))
+        fine = spared(spare, pieces)
         if len(fine) == len(spare):
-            return chosen
+            return _library(output, chosen, pieces)
         spare = fine
 
 
-def _tables(
-    kit: Kit, chosen: Sequence[KernelId], compilers: Compilers, work: Path, environ: Mapping[str, str]
-) -> Path:
+def _library(path: Path, kernels: tuple[KernelId, ...], pieces: Sequence[Piece]) -> Library:
+    return Library(path=path, kernels=kernels, sizes=measure(path, pieces, kernels) if pieces else None)
+
+
+def _tables(kit: Kit, chosen: Sequence[KernelId], compilers: Compilers, work: Path, environ: Mapping[str, str]) -> Path:
     """The kernel tables as an object file, and what stands for that which the library is without."""
     source, compiled = work / "tables.c", work / "tables.o"
     instead = [one.code.strip().replace("{name}", _replacement(i)) for i, one in enumerate(kit.about.recipe.instead)]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ortpack_build.link.linker import link
+from ortpack_build.link.linker import Library, link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -14,14 +13,6 @@ if TYPE_CHECKING:
     from ortpack_build.kernels.index import KernelId
     from ortpack_build.kit import Kit
     from ortpack_build.toolchain import Compilers
-
-
-@dataclass(frozen=True, kw_only=True)
-class Library:
-    """A linked library and the kernels that it has."""
-
-    path: Path
-    kernels: tuple[KernelId, ...]
 
 
 def link_shared(
@@ -42,7 +33,7 @@ def link_shared(
     recipe = kit.about.recipe
     script, library = work / "exports.lds", work / recipe.library
     script.write_text(version_script(kit.about.ort_version, recipe.roots), encoding="utf-8")
-    chosen = link(
+    return link(
         kit,
         kernels,
         compilers,
@@ -52,7 +43,6 @@ def link_shared(
         work=work,
         environ=environ,
     )
-    return Library(path=library, kernels=chosen)
 
 
 def version_script(ort: str, exports: Sequence[str]) -> str:

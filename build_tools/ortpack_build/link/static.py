@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ortpack_build.hashing import sha256, sha256_of
-from ortpack_build.link.linker import link, run
-from ortpack_build.link.shared import Library
+from ortpack_build.link.linker import Library, link, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -74,7 +73,7 @@ def link_static(
     objects = [entry / f"{source.stem}.o" for source in binding.sources]
     script, module = work / "exports.lds", work / MODULE_FILE
     script.write_text(f"{{ global: PyInit_{MODULE}; local: *; }};\n", encoding="utf-8")
-    chosen = link(
+    return link(
         kit,
         kernels,
         compilers,
@@ -85,7 +84,6 @@ def link_static(
         work=work,
         environ=environ,
     )
-    return Library(path=module, kernels=chosen)
 
 
 def _key(kit: Kit, binding: Binding, flags: Sequence[str], work: Path) -> str:

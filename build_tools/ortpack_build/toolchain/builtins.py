@@ -12,11 +12,12 @@ import os
 import re
 import struct
 import subprocess
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ortpack_build.errors import BinaryError, ToolError
 
@@ -46,8 +47,7 @@ _LAYOUTS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Brought:
+class Brought(Struct, frozen=True, kw_only=True):
     """What zig links besides what it is given.
 
     Attributes:
@@ -57,8 +57,8 @@ class Brought:
     """
 
     emulation: str
-    builtins: Path
-    libraries: tuple[Path, ...]
+    builtins: str
+    libraries: tuple[str, ...]
 
 
 def kept(cxx: Path, environ: Mapping[str, str], work: Path, *, at: Path) -> Brought:
@@ -70,16 +70,16 @@ def kept(cxx: Path, environ: Mapping[str, str], work: Path, *, at: Path) -> Brou
     said = at / "brought.json"
     try:
         found = msgspec.json.decode(said.read_bytes(), type=Brought)
-        if all(path.is_file() for path in (found.builtins, *found.libraries)):
+        if all(Path(path).is_file() for path in (found.builtins, *found.libraries)):
             return found
     except (FileNotFoundError, msgspec.DecodeError):
         pass  # not there yet, or of another version of this
     made = brought(cxx, environ, work)
     at.mkdir(parents=True, exist_ok=True)
     builtins = at / "builtins.a"
-    _put(builtins, made.builtins.read_bytes())
-    result = replace(made, builtins=builtins)
-    _put(said, msgspec.json.encode(result, enc_hook=str))
+    _put(builtins, Path(made.builtins).read_bytes())
+    result = replace(made, builtins=str(builtins))
+    _put(said, msgspec.json.encode(result))
     return result
 
 
@@ -128,8 +128,8 @@ def brought(cxx: Path, environ: Mapping[str, str], work: Path) -> Brought:
     target.write_bytes(without(builtins[0].read_bytes(), theirs))
     return Brought(
         emulation=words[words.index("-m") + 1],
-        builtins=target,
-        libraries=tuple(path for path in linked if path != builtins[0]),
+        builtins=str(target),
+        libraries=tuple(str(path) for path in linked if path != builtins[0]),
     )
 
 

@@ -78,6 +78,6 @@ class Zig:
             words = [str(self.program), "ld.lld", "-m", brought.emulation, "-shared", "-o", str(link.output)]
             words += [*self.link, *link.flags, *map(str, link.objects)]
             words += ["--start-group", *map(str, link.archives), "--end-group"]
-            return [*words, str(brought.builtins), *map(str, brought.libraries)]
+            return [*words, brought.builtins, *brought.libraries]
 
         return command

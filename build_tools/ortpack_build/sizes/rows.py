@@ -1,0 +1,155 @@
+"""From the pieces of a link to rows that add up to the file."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import lief
+
+from ortpack_build.errors import BinaryError
+from ortpack_build.hashing import sha256_of
+from ortpack_build.sizes.model import Row, Sizes, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from ortpack_build.kernels.index import KernelId
+    from ortpack_build.sizes.link_map import Piece
+
+_PADDING = "padding"
+_HEADERS = "headers, section names"
+_OTHER = "other"
+
+
+def measure(library: Path, pieces: Sequence[Piece], kernels: Iterable[KernelId]) -> Sizes:
+    """The rows of a library that was just linked.
+
+    Args:
+        library: the file.
+        pieces: of its link.
+        kernels: those that it registers.
+
+    Raises:
+        BinaryError: the file is no native library.
+    """
+    present = _file_sections(library)
+    pieces = [piece for piece in pieces if present.get(piece.section)]
+    registered = _registered(pieces, {kernel.symbol: operator(kernel) for kernel in kernels})
+    totals: dict[tuple[str, tuple[str, ...]], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    placed: dict[str, int] = defaultdict(int)
+    for section, object_, source, size in pieces:
+        name, has_kernels = _subsystem(section, object_)
+        operators = _operators(object_, source, registered) if has_kernels else ()
+        totals[name, operators][_column(section)] += size
+        placed[section] += size
+    for section, size in present.items():
+        if section not in placed:  # a linker that does not say what is in it
+            totals[_subsystem(section, "<internal>")[0], ()][_column(section)] += size
+        else:
+            totals[_PADDING, ()][_column(section)] += size - placed[section]
+    totals[_HEADERS, ()]["data"] += library.stat().st_size - sum(present.values())
+    return _sizes(library, totals)
+
+
+def of_sections(library: Path) -> Sizes:
+    """What can be said of a library without the map of its link: its sections.
+
+    Raises:
+        BinaryError: the file is no native library.
+    """
+    totals: dict[tuple[str, tuple[str, ...]], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    present = _file_sections(library)
+    for section, size in present.items():
+        totals[section, ()][_column(section)] += size
+    totals[_HEADERS, ()]["data"] += library.stat().st_size - sum(present.values())
+    return _sizes(library, totals)
+
+
+def operator(kernel: KernelId) -> str:
+    """As an operator is named in tables: `Conv`, `com.microsoft:FusedConv`."""
+    return f"{kernel.domain}:{kernel.op}" if kernel.domain else kernel.op
+
+
+def _sizes(library: Path, totals: Mapping[tuple[str, tuple[str, ...]], Mapping[str, int]]) -> Sizes:
+    rows = [Row(subsystem=name, operators=operators, **columns) for (name, operators), columns in totals.items()]
+    rows = sorted((row for row in rows if row.size), key=lambda row: (-row.size, row.subsystem, row.operators))
+    return Sizes(library=library.name, sha256=sha256_of(library), size=library.stat().st_size, rows=tuple(rows))
+
+
+def _file_sections(library: Path) -> dict[str, int]:
+    """Section → bytes in the file."""
+    parsed = lief.parse(str(library))
+    if not isinstance(parsed, lief.ELF.Binary | lief.PE.Binary | lief.MachO.Binary):
+        raise BinaryError(f"{library.name} is no native library (not ELF, Mach-O or PE), or damaged.")
+    found: dict[str, int] = defaultdict(int)
+    for section in parsed.sections:
+        if isinstance(section, lief.ELF.Section) and section.type == lief.ELF.Section.TYPE.NOBITS:
+            continue  # made of zeros when it is loaded
+        size = section.sizeof_raw_data if isinstance(section, lief.PE.Section) else section.size
+        name = section.name if isinstance(section.name, str) else section.name.decode("utf-8", "replace")
+        if isinstance(section, lief.MachO.Section) and not section.offset:
+            continue
+        if name and size:
+            found[name] += size
+    return dict(found)
+
+
+class _Registrations:
+    """The kernels that an object registers."""
+
+    def __init__(self, symbols: Mapping[str, str]) -> None:
+        self.symbols = symbols  # → operator
+        self.operators = tuple(sorted(set(symbols.values())))
+        # The name of a class stands in a mangled name with its length before it.
+        self.words: dict[str, list[str]] = defaultdict(list)
+        for name in self.operators:
+            word = name.rpartition(":")[2]
+            self.words[f"{len(word)}{word}"].append(name)
+        longest_first = sorted(self.words, key=len, reverse=True)
+        self.pattern = re.compile(rf"(?<!\d)(?:{'|'.join(map(re.escape, longest_first))})")
+
+
+def _registered(pieces: Iterable[Piece], symbols: Mapping[str, str]) -> dict[str, _Registrations]:
+    """Object → the kernels that it registers."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for piece in pieces:
+        place = piece.source.find("_ZN")
+        if place >= 0 and (name := symbols.get(piece.source[place:])):
+            found[piece.object][piece.source[place:]] = name
+    return {object_: _Registrations(names) for object_, names in found.items()}
+
+
+def _operators(object_: str, source: str, registered: Mapping[str, _Registrations]) -> tuple[str, ...]:
+    """Whose a piece is: the kernel's whose registration or class it names, else all that its object registers."""
+    here = registered.get(object_)
+    if here is None:
+        return ()
+    place = source.find("_Z")
+    if place >= 0:
+        mangled = source[place:]
+        if mangled in here.symbols:
+            return (here.symbols[mangled],)
+        if words := set(here.pattern.findall(mangled)):
+            return tuple(sorted(name for word in words for name in here.words[word]))
+    return here.operators
+
+
+@lru_cache(maxsize=4096)
+def _subsystem(section: str, object_: str) -> tuple[str, bool]:
+    """Name of the row, and whether operators share it."""
+    for line in load().subsystems:
+        if re.search(line.sections, section) and re.search(line.objects, object_):
+            return line.name, line.kernels
+    return _OTHER, False
+
+
+@lru_cache(maxsize=256)
+def _column(section: str) -> str:
+    columns = load().columns
+    if re.search(columns.code, section):
+        return "code"
+    return "unwinding" if re.search(columns.unwinding, section) else "data"
