@@ -36,6 +36,7 @@ def add_commands(
     text = "Compile ONNX Runtime into a kit, or take one that is. The last line printed is its folder, or its file."
     made = command("kit", _kit, text)
     made.add_argument("target", nargs="?", metavar="TARGET", help="platform to compile for (default: this machine's)")
+    made.add_argument("--target", dest="also", metavar="T", help="the same, as `wheel` has it")
     add_source_options(made)
     add_kit_options(made)
     made.add_argument("--pack", type=Path, nargs="?", const=Path("dist"), metavar="DIR", help="make it one file in DIR")
@@ -132,7 +133,9 @@ def _sources(options: argparse.Namespace, report: Reporter) -> int:
 
 
 def _kit(options: argparse.Namespace, report: Reporter) -> int:
-    made = source.kit(request(options, options.target), context(options, report))
+    if options.target and options.also not in (None, options.target):
+        raise UsageError(f"Name one target, not {options.target} and {options.also}.")
+    made = source.kit(request(options, options.target or options.also), context(options, report))
     if options.pack is None:
         print(made.path)
         return 0

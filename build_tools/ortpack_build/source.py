@@ -136,7 +136,7 @@ def toolchain(request: Request, kits: Kits, context: Context) -> Toolchain:
     line = kits.target(request.target)
     if request.toolchain == _ZIG:
         tool = kits.tool(_ZIG, request.host)
-        return Zig(
+        zig = Zig(
             program=tools.obtain(tool, context.cache, context.report),
             version=tool.version,
             target=line.zig_target,
@@ -148,6 +148,9 @@ def toolchain(request: Request, kits: Kits, context: Context) -> Toolchain:
             flags=kits.zig.flags,
             link=kits.zig.link,
         )
+        if request.baseline is not None:  # those of kits.toml are tested
+            zig.check(context.cache.root / "toolchain")
+        return zig
     if request.toolchain not in kits.compilers:
         names = (_ZIG, *kits.compilers)
         raise UsageError(f"There is no toolchain {request.toolchain!r}.", hint=nearest(request.toolchain, names))

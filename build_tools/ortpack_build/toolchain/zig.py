@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ortpack_build.errors import ToolError, UsageError
+from ortpack_build.tags import version_key
 from ortpack_build.toolchain.base import Compilers, Link, Linker, write_wrapper
 from ortpack_build.toolchain.builtins import Brought, kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+_TIMEOUT = 600  # seconds: zig compiles what is missing for the target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +59,41 @@ class Zig:
         """What the baseline of libc makes it."""
         return self.wheel_tag
 
+    def check(self, shared: Path) -> None:
+        """Whether zig has this libc for this processor: it says so only when it links, so something is linked.
+
+        Args:
+            shared: as for `install`; what is compiled of libc stays there for the kit.
+
+        Raises:
+            UsageError: it hasn't; says which it has.
+        """
+        with tempfile.TemporaryDirectory(prefix="ortpack-zig-") as scratch:
+            folder = Path(scratch)
+            listed = re.search(r"\.glibc = \.\{([^}]*)\}", self._ask(["targets"], folder, shared))
+            known = [v.removesuffix(".0") for v in re.findall(r'"([\d.]+)"', listed[1] if listed else "")]
+            if self.target.partition(".")[2] in known:
+                (folder / "probe.c").write_text("int ortpack_probe;\n", encoding="utf-8")
+                probe = ["cc", "-shared", "probe.c", "-o", "probe.so", "-target", self.target]
+                complaint = self._ask(probe, folder, shared)
+                if "unable to provide" not in complaint:
+                    return
+                # For a processor that glibc did not know then, zig names the oldest that did.
+                if nearest := re.search(r"related target \S+-gnu\w*\.([\d.]+)", complaint):
+                    known = [v for v in known if version_key(v) >= version_key(nearest[1])]
+        raise UsageError(f"zig {self.version} has no libc for {self.target}.", hint=f"It has glibc {', '.join(known)}.")
+
+    def _ask(self, arguments: list[str], folder: Path, shared: Path) -> str:
+        environ = {**os.environ, **self._caches(folder, shared)}
+        command = [str(self.program), *arguments]
+        try:
+            done = subprocess.run(
+                command, cwd=folder, env=environ, capture_output=True, text=True, timeout=_TIMEOUT, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ToolError(f"{self.program} did not run: {error}.") from error
+        return done.stdout + done.stderr
+
     def install(self, folder: Path, *, root: Path, shared: Path) -> Compilers:
         """Wrappers that name the target and take `root` off file names."""
         zig = str(self.program)
@@ -65,11 +108,7 @@ class Zig:
             linker=lambda work, environ: self._linker(kept(cxx, environ, work, at=home)),
             lld=True,
             options={"CMAKE_SYSTEM_NAME": self.system, "CMAKE_SYSTEM_PROCESSOR": self.processor} if self.cross else {},
-            # zig's own caches: libc++ compiled for the target, and a copy of each object.
-            environ={
-                "ZIG_GLOBAL_CACHE_DIR": str(shared / "zig"),
-                "ZIG_LOCAL_CACHE_DIR": str(folder / "zig-cache"),
-            },
+            environ=self._caches(folder, shared),
         )
 
     def _linker(self, brought: Brought) -> Linker:
@@ -81,3 +120,8 @@ class Zig:
             return [*words, brought.builtins, *brought.libraries]
 
         return command
+
+    @staticmethod
+    def _caches(folder: Path, shared: Path) -> dict[str, str]:
+        # zig's own: libc++ compiled for the target, and a copy of each object.
+        return {"ZIG_GLOBAL_CACHE_DIR": str(shared / "zig"), "ZIG_LOCAL_CACHE_DIR": str(folder / "zig-cache")}

@@ -26,6 +26,11 @@ _OWN = host.detect().target(manifest.load().targets)
         (["sources", "--origin", "upstream"], 4, "has no SHA-256 for onnxruntime-1.21.0.tar.gz"),
         (["sources", "--source", "{folder}"], 9, "no tree of ONNX Runtime"),
         (["kit", "linux-riscv64"], 2, "Kits are not made for linux-riscv64"),
+        (["kit", "--target", "linux-aarch46"], 2, "Did you mean linux-aarch64?"),
+        (["kit", "linux-x86_64", "--target", "linux-aarch64"], 2, "Name one target"),
+        (["kit", "musllinux-x86_64", "--baseline", "1.1"], 2, "the one that zig brings, 1.2"),
+        (["kit", "linux-aarch64", "--baseline", "old"], 2, "is no version of a libc"),
+        (["kit", "win-amd64"], 2, "Kits are not made for win-amd64"),
         (["kit", "linux-x86_64", "--jobs", "0"], 2, "at least one compiler"),
         (["kit", "linux-x86_64", "--from", "{folder}/nothing.zst"], 6, "There is no file"),
         (["kit", "linux-x86_64", "--from", "{folder}/junk.zst"], 6, "is damaged"),
@@ -52,10 +57,16 @@ def test_mistakes(
 
 @pytest.mark.skipif(_OWN not in model.load().targets, reason="kits are not made for this machine")
 @pytest.mark.parametrize(
-    ("toolchain", "code", "message"), [("gc", 2, "Did you mean gcc"), ("gcc", 8, "is not on this machine")]
+    ("toolchain", "target", "code", "message"),
+    [
+        ("gc", _OWN, 2, "Did you mean gcc"),
+        ("gcc", _OWN, 8, "is not on this machine"),
+        ("gcc", "linux-armv7l", 2, "compiles for linux-x86_64, not for linux-armv7l. Use --toolchain zig."),
+    ],
 )
 def test_toolchains(
     toolchain: str,
+    target: str,
     code: int,
     message: str,
     tmp_path: Path,
@@ -63,5 +74,5 @@ def test_toolchains(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert main(["kit", "--toolchain", toolchain, "--cache", str(tmp_path)]) == code
+    assert main(["kit", target, "--toolchain", toolchain, "--cache", str(tmp_path)]) == code
     assert message in " ".join(capsys.readouterr().err.split())

@@ -152,6 +152,27 @@ def test_bad_archives_leave_nothing(data: bytes, error: type[BuildError], case: 
     assert not [path for path in case.cache.root.rglob("*") if path.name in {"evil", "link"}]
 
 
+def _edit(old: str, **more: str) -> dict[str, str]:
+    return {"component": "dep", "file": "x.txt", "old": old, "new": "newest", "reason": "musl lacks it"} | more
+
+
+def test_a_source_is_edited_after_the_patches(case: _Case) -> None:
+    path = case.obtain(edits=[_edit("new")])
+    assert (path / "dep" / "x.txt").read_text() == "newest\n"
+    assert path != case.obtain()
+
+
+@pytest.mark.parametrize(
+    ("edit", "found"), [(_edit("old"), 0), (_edit("o"), 2), (_edit("new", file="g"), 0)], ids=["none", "two", "no file"]
+)
+def test_a_source_that_is_not_as_an_edit_expects(edit: dict[str, str], found: int, case: _Case) -> None:
+    case.served["https://e.example/dep"] = _tar({"d/x.txt": "old\noo\n"})
+    with pytest.raises(SourceError, match=rf"of dep is not as expected: .* is there {found} times, not once") as caught:
+        case.obtain(edits=[edit])
+    assert "musl lacks it" in caught.value.paragraph()
+    assert not list((case.cache.root / "sources").glob("*"))
+
+
 def test_auto_says_why_of_each_origin(case: _Case) -> None:
     del case.served["https://e.example/dep"]
     with pytest.raises(FetchError, match=r"No origin gives .* main: https://e\.example/dep is not there"):
@@ -222,6 +243,7 @@ def test_the_shipped_manifests() -> None:
         ('= "SafeInt.hpp"', '= "../SafeInt.hpp"', "Unsafe member name"),
         ('suite = "trixie"', "", "is needed for packages"),
         ('unpinned = "', 'unpinnd = "', "unknown key"),
+        ('[[edits]]\ncomponent = "onnxruntime"', '[[edits]]\ncomponent = "onnxrutime"', "Did you mean onnxruntime"),
     ],
 )
 def test_mistakes_in_a_manifest(old: str, new: str, message: str, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_mistakes_name_file_place_and_the_nearest_right_name(tmp_path: Path, mis
     ("old", "new", "message"),
     [
         ('name = "linux-aarch64"', 'name = "linux-x86_64"', r"targets\[1\]\.name: linux-x86_64 is there twice"),
-        ('policy = "macos"', 'policy = "mac"', r"targets\[5\].policy: 'mac' is unknown\. Did you mean macos\?"),
+        ('policy = "macos"', 'policy = "mac"', r"targets\[5\]\.policy: 'mac' is unknown\. Did you mean macos\?"),
         ('libc = "glibc"', 'libc = "uclibc"', r"targets\[0\]\.libc: 'uclibc' is unknown\. Did you mean glibc\?"),
         ('runs_on = ["linux-x86_64"]', "runs_on = 1", r"targets\[0\]\.runs_on: expected `array`, got `int`"),
         ('name = "win-arm64"', 'name = "Win/arm64"', r"targets\[7\]\.name: expected `str` matching"),
