@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from platformdirs import user_cache_path
 
 from ortpack_build import host, manifest, source
 from ortpack_build.binary import inspect
@@ -16,7 +17,7 @@ from ortpack_build.kit import model
 from ortpack_build.report import Reporter
 from ortpack_build.spec import system
 from ortpack_build.tags import parse_tag, version_key
-from ortpack_build.toolchain import Zig
+from ortpack_build.toolchain import Link, Zig
 
 CATALOG, KITS = manifest.load(), model.load()
 _OWN = host.detect().target(CATALOG.targets)
@@ -45,10 +46,10 @@ extern "C" __attribute__((visibility("default"))) long long ortpack_probe(long l
 
 
 @pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> source.Context:
-    root = os.environ.get("ORTPACK_BUILD_CACHE")
-    cache = Cache(root=Path(root).absolute() if root else tmp_path_factory.mktemp("targets"))
-    return source.Context(cache=cache, report=Reporter(), environ=dict(os.environ))
+def context() -> source.Context:
+    # libc++ takes zig a minute to compile for a target; it is kept where the tools are.
+    root = os.environ.get("ORTPACK_BUILD_CACHE") or user_cache_path("ortpack-build", appauthor=False)
+    return source.Context(cache=Cache(root=Path(root).absolute()), report=Reporter(), environ=dict(os.environ))
 
 
 def _zig(target: str, context: source.Context, baseline: str | None = None) -> Zig:
@@ -68,11 +69,15 @@ def test_a_library_needs_what_its_tag_promises(target: str, context: source.Cont
     for old, new in zig.arguments.items():  # the wrapper exchanges them
         assert new not in flags
         subprocess.run([compilers.cxx, "-fsyntax-only", old, "probe.cpp"], cwd=tmp_path, env=environ, check=True)
-    link = [*KITS.link.flags, *compilers.link(tmp_path, environ), *line.libraries]
     subprocess.run([compilers.cxx, "-c", *flags, "probe.cpp", "-o", "probe.o"], cwd=tmp_path, env=environ, check=True)
-    subprocess.run(
-        [compilers.cxx, "-shared", "-o", "probe.so", "probe.o", *link], cwd=tmp_path, env=environ, check=True
+    link = Link(
+        output=tmp_path / "probe.so",
+        objects=[tmp_path / "probe.o"],
+        archives=[],
+        flags=KITS.link.flags,
+        libraries=line.libraries,
     )
+    subprocess.run(compilers.linker(tmp_path, environ)(link), cwd=tmp_path, env=environ, check=True)
     tag, facts = parse_tag(zig.tag), inspect(tmp_path / "probe.so", "")
     promised = CATALOG.targets[target]
     assert tag is not None

@@ -162,5 +162,9 @@ def test_policies_grant_no_more_than_auditwheel_does() -> None:
             for name, version in symbols.items():
                 numbers = [v for v in allowed[name] if re.fullmatch(r"[\d.]+", v)]
                 assert version_key(version) <= max(map(version_key, numbers)), (level, arch, name)
-        loaders = {"ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "ld-linux-armhf.so.3"}  # auditwheel takes them for granted
+        loaders = {
+            "ld-linux-x86-64.so.2",
+            "ld-linux-aarch64.so.1",
+            "ld-linux-armhf.so.3",
+        }  # auditwheel takes them for granted
         assert set(policy.libraries["system"]) - loaders <= set(line["lib_whitelist"])
