@@ -28,6 +28,11 @@ MODELS = {
         sha256="7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
         member="silero_vad/data/silero_vad.onnx",
     ),
+    "silero_vad_16k": Source(
+        requirement="silero-vad==6.2.3",
+        sha256="7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+        member="silero_vad/data/silero_vad_16k_op15.onnx",
+    ),
     "magika": Source(
         requirement="magika==1.0.3",
         sha256="3e9b49134e8116ee40b431664dcbed9e199413efddcce1a173c734b4e0521529",

@@ -16,6 +16,7 @@ import numpy as np
 import platformdirs
 import pytest
 
+from ortpack_build.errors import UsageError
 from support.command import run
 from support.models import feeds, model
 
@@ -41,6 +42,10 @@ WHEEL = "mylib_ort-1.21.0-py3-none-manylinux_2_17_x86_64.whl"
 
 def minimal(out: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     return run("wheel", "minimal", "--name", "mylib-ort", "--out", out, *arguments, *_COMMON)
+
+
+def embedded(out: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return run("wheel", "minimal", "--embed", "mylib._ort", "--out", out, *arguments, *_COMMON)
 
 
 def manifest(wheel: Path) -> Any:
@@ -135,6 +140,31 @@ def test_a_config_alone_makes_a_runtime_that_nobody_proved(tmp_path: Path) -> No
     said = manifest(tmp_path / WHEEL)
     assert said["verification"]["verified"] is False
     assert {line.split(";")[2].partition("<")[0] for line in said["minimal"]["kernels"]} == {"Abs"}
+
+
+def test_files_for_a_package_that_depends_on_the_loader(tmp_path: Path) -> None:
+    out, path = tmp_path / "src", tiny(tmp_path / "m.onnx", "Abs")
+    assert minimal(out, "--model", path, "--embed", "mylib._ort").returncode == UsageError.exit_code
+    for _ in range(2):  # the second time it takes the first one's place
+        done = embedded(out, "--model", path)
+        assert done.returncode == 0, done.stderr
+        home = out / "mylib" / "_ort"
+        assert done.stdout.splitlines()[-1] == str(home)
+        assert [entry.name for entry in home.parent.iterdir()] == ["_ort"]
+    model_ = home / "m.ort" if FLAVOUR == "ort" else path
+    session = ortpack.InferenceSession(model_, runtime=home)
+    assert session.run(None, {"x": np.array([-1, 2], np.float32)})[0].tolist() == [1, 2]
+    assert (home / "licenses" / "onnxruntime-LICENSE").is_file()
+
+
+def test_files_of_somebody_else_stay(tmp_path: Path) -> None:
+    other = tmp_path / "mylib" / "_ort" / "mine.py"
+    other.parent.mkdir(parents=True)
+    other.write_text("precious = True\n")
+    done = embedded(tmp_path, "--model", tiny(tmp_path / "m.onnx", "Abs"))
+    assert done.returncode == UsageError.exit_code
+    assert f"{other.parent} is there already" in done.stderr
+    assert [entry.name for entry in other.parent.iterdir()] == ["mine.py"]
 
 
 def test_the_same_command_twice_at_once(tmp_path: Path) -> None:
