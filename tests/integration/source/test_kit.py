@@ -290,7 +290,7 @@ def test_what_a_killed_build_left_running_is_waited_for(tiny: Tiny, capfd: pytes
 
 
 def test_two_builders_of_one_kit(tiny: Tiny) -> None:
-    slow = _Slow(tiny, seconds=0.7)
+    slow = _Slow(tiny, seconds=1.5)
     first = slow.start()
     slow.wait_for(1)
     second = slow.start()

@@ -1,0 +1,73 @@
+"""What a library may be without: what MLAS's structure holds, for readers that are not in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ortpack_build.kernels import spares
+from ortpack_build.kernels.spares import Spare
+from ortpack_build.sizes import Piece
+
+_HEADER = """
+extern const T MlasDefault;
+struct MLAS_PLATFORM {
+    const T* ByDefaultDispatch{&MlasDefault};
+    KERNEL* DoubleKernel;
+};
+"""
+_PLATFORM = """
+MLAS_PLATFORM::MLAS_PLATFORM() {
+    this->DoubleKernel = MlasDoubleSse;
+    this->Pool[MlasMaximum] = MlasPoolSse;
+    this->NBitDispatch = &MlasNBitAvx2;
+    this->Depthwise = MlasDepthwise<uint8_t>;
+    this->BlockSize = 8;
+}
+"""
+
+
+def _tree(root: Path) -> Path:
+    folder = root / "onnxruntime" / "core" / "mlas" / "lib"
+    folder.mkdir(parents=True)
+    files = {
+        "mlasi.h": _HEADER,
+        "platform.cpp": _PLATFORM,
+        "dgemm.cpp": '#include "mlasi.h"\nauto k = GetMlasPlatform().DoubleKernel;',
+        "nbit.h": "auto d = GetMlasPlatform().NBitDispatch;",
+        "nbit.cpp": '#include "nbit.h"\n',
+        "pool.cpp": '#include "mlasi.h"\nGetMlasPlatform() . Pool[0](); // not DoubleKernel',
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return root
+
+
+def test_symbols_and_who_reads_their_fields(tmp_path: Path) -> None:
+    sources = spares._sources(_tree(tmp_path) / "onnxruntime" / "core" / "mlas" / "lib")
+    stored = spares._stored(sources)
+    assert stored == {
+        "MlasDoubleSse": {"DoubleKernel"},
+        "MlasPoolSse": {"Pool"},
+        "MlasNBitAvx2": {"NBitDispatch"},
+        "MlasDefault": {"ByDefaultDispatch"},
+    }
+    assert spares._readers("DoubleKernel", sources) == {"dgemm.cpp"}
+    assert spares._readers("Pool", sources) == {"pool.cpp"}
+    assert spares._readers("NBitDispatch", sources) == {"nbit.h", "nbit.cpp"}
+    assert spares._readers("ByDefaultDispatch", sources) == set()
+
+
+def test_a_tree_without_mlas_spares_nothing(tmp_path: Path) -> None:
+    assert spares.find(tmp_path, []) == ()
+
+
+def test_what_is_read_is_not_spared() -> None:
+    double = Spare(symbols=("MlasDoubleSse",), readers=("dgemm.cpp.o:.text.a", "dgemm.cpp.o:.text.b"))
+    nbit = Spare(symbols=("MlasNBitAvx2",), readers=("nbit.cpp.o:.text.a",))
+    unread = Spare(symbols=("MlasDefault",), readers=())
+    pieces = [
+        Piece(".text", "libonnxruntime_mlas.a(dgemm.cpp.o)", ".text.b", 8),
+        Piece(".text", "libonnxruntime_mlas.a(nbit.cpp.o)", ".text.other", 8),
+        Piece(".text", "tables.o", ".text.a", 8),
+    ]
+    assert spares.spared([double, nbit, unread], pieces) == [nbit, unread]
