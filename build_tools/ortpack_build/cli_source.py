@@ -76,6 +76,12 @@ def add_kit_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--flavour", choices=("onnx", "ort"), default="onnx", help="what it loads: .onnx files, or only .ort"
     )
+    parser.add_argument(
+        "--no-exceptions",
+        dest="exceptions",
+        action="store_false",
+        help="smaller; but an error, a damaged model's too, ends the whole process",
+    )
     parser.add_argument("--toolchain", default="zig", metavar="C", help="zig, gcc or clang (default: zig)")
     parser.add_argument(
         "--baseline", metavar="V", help="oldest libc to work with, e.g. 2.28 (default: the target's, see kits.toml)"
@@ -115,6 +121,7 @@ def request(options: argparse.Namespace, target: str | None) -> source.Request:
         file=getattr(options, "kit_file", None),
         package=package if linkage == "static" else None,
         baseline=getattr(options, "baseline", None),
+        exceptions=getattr(options, "exceptions", True),
     )
 
 

@@ -306,7 +306,10 @@ def test_a_kit_for_something_else(tiny: Tiny) -> None:
     for wrong in ({"target": "linux-aarch64"}, {"flavour": "onnx"}, {"ort": "1.2.4"}):
         asked = {"target": tiny.target, "flavour": "ort", "ort": ORT} | wrong
         with pytest.raises(KitError, match=f"not {next(iter(wrong.values()))}"):
-            expect(kit, **asked)
+            expect(kit, **asked)  # type: ignore[arg-type]
+    with pytest.raises(KitError, match="compiled with exceptions") as caught:
+        expect(kit, target=tiny.target, flavour="ort", ort=ORT, exceptions=False)
+    assert "Leave --no-exceptions out" in caught.value.hint
 
 
 def test_a_packed_kit(tiny: Tiny) -> None:
