@@ -134,8 +134,6 @@ def make(
     def into(folder: Path) -> None:
         kind = order.flavour if order.exceptions else f"{order.flavour}, no exceptions"
         with report.step(f"Compiling ONNX Runtime {order.tree.ort} ({kind}) for {order.target}") as step:
-            f"Compiling ONNX Runtime {order.tree.ort} ({order.flavour}{'' if order.exceptions else ', no exceptions'}) for {order.target}"
-        ) as step:
             work.mkdir(parents=True, exist_ok=True)
             with _alone(work / "running", report) as held:
                 build = _Build(order, programs, jobs=jobs, work=work, shared=shared, environ=environ, report=report)
