@@ -35,7 +35,7 @@ from ortpack_build.cache import Cache
 from ortpack_build.errors import BuildError, UsageError, VerificationError, storage_error
 from ortpack_build.pipeline import Settings, build, build_from_source, epoch
 from ortpack_build.report import Reporter
-from ortpack_build.verify import Row, Subject, Verdict, holds, verify
+from ortpack_build.verify import Row, Subject, Verdict, compare, holds, verify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,7 +117,14 @@ def _parser() -> argparse.ArgumentParser:
         help="the loader to run it with: wheel, folder with one, or source tree (default: ortpack from pip's index)",
     )
     check.add_argument("--no-run", action="store_true", help="only look at the wheel, don't install and run it")
+    check.add_argument(
+        "--compare",
+        action="store_true",
+        help="hold its library against the official one, and fetch that if need be (a wheel from source always is, if "
+        "the cache has the official one)",
+    )
     check.add_argument("--json", action="store_true", help="print JSON")
+    _add_cache_option(check)
 
     text = "Print the JSON schema of the manifests, or with --write put it into schema.json."
     schema = command("schema", _schema, text)
@@ -259,12 +266,13 @@ def _verify(options: argparse.Namespace, report: Reporter) -> int:
             raise UsageError(f"There is no file {path}.")
     catalog = manifest.load(options.variants)
     with tempfile.TemporaryDirectory(prefix="ortpack-verify-", ignore_cleanup_errors=True) as folder:
-        libraries, trial_folder = Path(folder) / "libraries", Path(folder) / "trial"
-        libraries.mkdir()
-        trial_folder.mkdir()
+        libraries, trial_folder, official = (Path(folder) / name for name in ("libraries", "trial", "official"))
+        for made in (libraries, trial_folder, official):
+            made.mkdir()
         try:
             with report.step(f"Checking {options.wheel.name}"):
                 rows = verify(options.wheel, catalog, libraries)
+            rows += _compared(options, catalog, rows, official, report)
             rows += _trial(options, catalog, rows, trial_folder, report)
         except OSError as error:
             raise storage_error("A temporary file", Path(folder), error) from error
@@ -277,6 +285,19 @@ def _verify(options: argparse.Namespace, report: Reporter) -> int:
         failed = ", ".join(row.check for row in rows if row.verdict is Verdict.FAIL)
         raise VerificationError(f"{options.wheel.name} does not hold what it promises: {failed}.")
     return 0
+
+
+def _compared(
+    options: argparse.Namespace, catalog: Catalog, rows: Sequence[Row], folder: Path, report: Reporter
+) -> Sequence[Row]:
+    """The rows of a comparison with the official library, for what is made from source or where it is asked for."""
+    if not holds(rows):
+        return []
+    subject = Subject(options.wheel, catalog, folder)
+    if not options.compare and not isinstance(subject.spec.source, spec.Compiled):
+        return []
+    cache = Cache(root=options.cache, on_wait=lambda name: report.note(f"Waiting for another build of {name}"))
+    return compare(subject, folder, cache, report, may_fetch=options.compare)
 
 
 def _trial(

@@ -80,6 +80,12 @@ def fetch(pin: Pin, cache: Cache, report: Reporter, *, environ: Mapping[str, str
     return cache.get("artifacts", pin.sha256, make, check=intact) / pin.file
 
 
+def is_cached(pin: Pin, cache: Cache) -> bool:
+    """Whether `fetch` needs no network: the wheel is in the cache, with the right bytes."""
+    file = cache.path("artifacts", pin.sha256) / pin.file
+    return file.is_file() and sha256_of(file) == pin.sha256
+
+
 def _download(pin: Pin, folder: Path, step: Step, environ: Mapping[str, str] | None, *, live: bool) -> int:
     _pip_version()
     # A folder with a name of its own: should this process be killed, a pip that lives on writes nowhere that a later

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import platformdirs
 import pytest
@@ -54,10 +54,8 @@ def context() -> source.Context:
 def request() -> source.Request:
     """What asks for the kit."""
     file = packed()
-    flavour = "ort" if file is None else kit_stage.unpack(file, context().cache).about.flavour
-    return source.Request(
-        target=TARGET, host=TARGET, flavour=cast("Flavour", flavour), ort=ORT, file=file, jobs=os.cpu_count() or 1
-    )
+    flavour: Flavour = "ort" if file is None else kit_stage.unpack(file, context().cache).about.flavour
+    return source.Request(target=TARGET, host=TARGET, flavour=flavour, ort=ORT, file=file, jobs=os.cpu_count() or 1)
 
 
 @functools.cache

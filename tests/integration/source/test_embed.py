@@ -145,5 +145,4 @@ def test_verify(wheels: dict[str, Path]) -> None:
     assert done.returncode == 0, done.stdout
     rows = {row["check"]: row for row in json.loads(done.stdout)["checks"]}
     assert rows["exports"]["detail"] == "1 symbols, all expected"
-    for protection in ("RELRO", "BIND_NOW", "NX", "stack protector"):
-        assert protection in rows["hardening"]["detail"].partition("(without")[0]
+    assert rows["hardening"]["verdict"] == rows["paths"]["verdict"] == "pass"
