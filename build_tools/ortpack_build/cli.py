@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UnsetType
@@ -38,7 +38,7 @@ from ortpack_build.report import Reporter
 from ortpack_build.verify import Row, Subject, Verdict, compare, holds, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ortpack_build.manifest import Catalog
 
@@ -181,7 +181,7 @@ def _has(releases: Sequence[str], wanted: str | None) -> bool:
 def _list(options: argparse.Namespace, report: Reporter) -> int:
     catalog = manifest.load(options.variants)
     machine = host.detect()
-    rows = []
+    rows: list[dict[str, object]] = []
     for variant in catalog.variants.values():
         for target in catalog.targets.values():
             for release in spec.releases(catalog, variant, target.name):
@@ -200,16 +200,19 @@ def _list(options: argparse.Namespace, report: Reporter) -> int:
                         "spec": resolved.digest,
                     }
                 )
+    rows += cli_source.listing(catalog)
     if options.json:
         _print_json(rows)
         return 0
-    columns = ("variant", "target", "ort", "origin", "tag", "builds here", "runs here")
-    cells = [
-        [row["variant"], row["target"], row["ort"], row["origin"], row["tag"], "yes", row["why_not"] or "yes"]
-        for row in rows
-    ]
-    report.table(columns, [[str(cell) for cell in line] for line in cells])
+    columns = ("variant", "target", "ort", "origin", "flavour", "tag", "builds here", "runs here")
+    report.table(columns, [_cells(row) for row in rows])
     return 0
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    built = row.get("why_not_built") or ("yes" if row.get("proven", True) else "never tried")
+    named = [row["variant"], row["target"], row["ort"], row["origin"], row.get("flavour", ""), row["tag"]]
+    return [*map(str, named), built, row["why_not"] or "yes"]
 
 
 def _show(options: argparse.Namespace, _report: Reporter) -> int:
