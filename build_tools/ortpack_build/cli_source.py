@@ -54,7 +54,7 @@ def listing(catalog: Catalog) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for variant in (variant for variant in catalog.variants.values() if variant.source):
         for target in (target for target in catalog.targets.values() if target.name in kits.targets):
-            tag = kits.targets[target.name].tag
+            tag = kits.targets[target.name].wheel_tag
             why_not = machine.why_not(target, spec.platform(target, tag), catalog.targets)
             for release in map(sources_stage.load, sources_stage.releases()):
                 rows += (
