@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import lief
@@ -80,18 +81,28 @@ def _elf(binary: lief.ELF.Binary) -> BinaryFacts:
             "BIND_NOW": now,
             "NX": stack is not None and not stack.has(segments.FLAGS.X),
             "stack protector": any(str(name).startswith("__stack_chk_fail") for name in imported),
+            "FORTIFY": any(_FORTIFIED.fullmatch(str(name)) for name in imported),
+            "no TEXTREL": not any(_relocates_text(entry) for entry in entries),
             "position independent": binary.header.file_type == lief.ELF.Header.FILE_TYPE.DYN,
             "CET/BTI": _marks_branches(binary),
         },
     )
 
 
+# What glibc calls the functions that check sizes, e.g. __memcpy_chk.
+_FORTIFIED = re.compile(r"__(?!stack_chk)\w+_chk")
 _RPATHS = (lief.ELF.DynamicEntryRpath, lief.ELF.DynamicEntryRunPath)
 
 
 def _binds_now(entry: lief.ELF.DynamicEntryFlags) -> bool:
     flags = lief.ELF.DynamicEntryFlags.FLAG
     return flags.BIND_NOW in entry.flags or flags.NOW in entry.flags
+
+
+def _relocates_text(entry: lief.ELF.DynamicEntry) -> bool:
+    if isinstance(entry, lief.ELF.DynamicEntryFlags) and lief.ELF.DynamicEntryFlags.FLAG.TEXTREL in entry.flags:
+        return True
+    return entry.tag == lief.ELF.DynamicEntry.TAG.TEXTREL
 
 
 def _marks_branches(binary: lief.ELF.Binary) -> bool:

@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UnsetType
@@ -35,10 +35,10 @@ from ortpack_build.cache import Cache
 from ortpack_build.errors import BuildError, UsageError, VerificationError, storage_error
 from ortpack_build.pipeline import Settings, build, build_from_source, epoch
 from ortpack_build.report import Reporter
-from ortpack_build.verify import Row, Subject, Verdict, holds, verify
+from ortpack_build.verify import Row, Subject, Verdict, compare, holds, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ortpack_build.manifest import Catalog
 
@@ -117,7 +117,14 @@ def _parser() -> argparse.ArgumentParser:
         help="the loader to run it with: wheel, folder with one, or source tree (default: ortpack from pip's index)",
     )
     check.add_argument("--no-run", action="store_true", help="only look at the wheel, don't install and run it")
+    check.add_argument(
+        "--compare",
+        action="store_true",
+        help="hold its library against the official one, and fetch that if need be (a wheel from source always is, if "
+        "the cache has the official one)",
+    )
     check.add_argument("--json", action="store_true", help="print JSON")
+    _add_cache_option(check)
 
     text = "Print the JSON schema of the manifests, or with --write put it into schema.json."
     schema = command("schema", _schema, text)
@@ -174,7 +181,7 @@ def _has(releases: Sequence[str], wanted: str | None) -> bool:
 def _list(options: argparse.Namespace, report: Reporter) -> int:
     catalog = manifest.load(options.variants)
     machine = host.detect()
-    rows = []
+    rows: list[dict[str, object]] = []
     for variant in catalog.variants.values():
         for target in catalog.targets.values():
             for release in spec.releases(catalog, variant, target.name):
@@ -193,16 +200,19 @@ def _list(options: argparse.Namespace, report: Reporter) -> int:
                         "spec": resolved.digest,
                     }
                 )
+    rows += cli_source.listing(catalog)
     if options.json:
         _print_json(rows)
         return 0
-    columns = ("variant", "target", "ort", "origin", "tag", "builds here", "runs here")
-    cells = [
-        [row["variant"], row["target"], row["ort"], row["origin"], row["tag"], "yes", row["why_not"] or "yes"]
-        for row in rows
-    ]
-    report.table(columns, [[str(cell) for cell in line] for line in cells])
+    columns = ("variant", "target", "ort", "origin", "flavour", "tag", "builds here", "runs here")
+    report.table(columns, [_cells(row) for row in rows])
     return 0
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    built = row.get("why_not_built") or ("yes" if row.get("proven", True) else "never tried")
+    named = [row["variant"], row["target"], row["ort"], row["origin"], row.get("flavour", ""), row["tag"]]
+    return [*map(str, named), built, row["why_not"] or "yes"]
 
 
 def _show(options: argparse.Namespace, _report: Reporter) -> int:
@@ -259,12 +269,13 @@ def _verify(options: argparse.Namespace, report: Reporter) -> int:
             raise UsageError(f"There is no file {path}.")
     catalog = manifest.load(options.variants)
     with tempfile.TemporaryDirectory(prefix="ortpack-verify-", ignore_cleanup_errors=True) as folder:
-        libraries, trial_folder = Path(folder) / "libraries", Path(folder) / "trial"
-        libraries.mkdir()
-        trial_folder.mkdir()
+        libraries, trial_folder, official = (Path(folder) / name for name in ("libraries", "trial", "official"))
+        for made in (libraries, trial_folder, official):
+            made.mkdir()
         try:
             with report.step(f"Checking {options.wheel.name}"):
                 rows = verify(options.wheel, catalog, libraries)
+            rows += _compared(options, catalog, rows, official, report)
             rows += _trial(options, catalog, rows, trial_folder, report)
         except OSError as error:
             raise storage_error("A temporary file", Path(folder), error) from error
@@ -277,6 +288,19 @@ def _verify(options: argparse.Namespace, report: Reporter) -> int:
         failed = ", ".join(row.check for row in rows if row.verdict is Verdict.FAIL)
         raise VerificationError(f"{options.wheel.name} does not hold what it promises: {failed}.")
     return 0
+
+
+def _compared(
+    options: argparse.Namespace, catalog: Catalog, rows: Sequence[Row], folder: Path, report: Reporter
+) -> Sequence[Row]:
+    """The rows of a comparison with the official library, for what is made from source or where it is asked for."""
+    if not holds(rows):
+        return []
+    subject = Subject(options.wheel, catalog, folder)
+    if not options.compare and not isinstance(subject.spec.source, spec.Compiled):
+        return []
+    cache = Cache(root=options.cache, on_wait=lambda name: report.note(f"Waiting for another build of {name}"))
+    return compare(subject, folder, cache, report, may_fetch=options.compare)
 
 
 def _trial(

@@ -27,21 +27,6 @@ if TYPE_CHECKING:
 
     Providers = Sequence[str | tuple[str, Mapping[str, object]]]
 
-__all__ = [
-    "InferenceSession",
-    "ModelMetadata",
-    "NodeArg",
-    "PlacedNode",
-    "get_all_providers",
-    "get_available_providers",
-    "get_build_info",
-    "get_device",
-    "get_version_string",
-    "set_default_logger_severity",
-    "set_default_logger_verbosity",
-    "set_global_thread_pool_sizes",
-]
-
 CPU = "CPUExecutionProvider"
 
 # Every execution provider that some build of ONNX Runtime has, best first.

@@ -80,13 +80,42 @@ class Toolchain(Protocol):
         ...
 
 
-def write_wrapper(path: Path, command: Sequence[str], *, arguments: Mapping[str, str] | None = None) -> Path:
-    """A program `path` that runs `command` with the arguments it is given, some of them exchanged."""
+def write_wrapper(
+    path: Path,
+    command: Sequence[str],
+    *,
+    arguments: Mapping[str, str] | None = None,
+    root: Path | None = None,
+    identity: Mapping[str, str] | None = None,
+) -> Path:
+    """A program `path` that runs `command` with the arguments it is given, some of them exchanged.
+
+    Compiler caches take the wrapper's bytes for the compiler: they say the compiler's identity and, as `root` and a
+    program beside the wrapper are found from where it lies, nothing of the machine. It has to be called by its whole
+    path.
+
+    Args:
+        path: where it is written.
+        command: a program, with its path, and its first arguments.
+        arguments: what is given → what is handed on.
+        root: a folder above `path`, taken off the names of files that the compiler leaves in its output.
+        identity: of the compiler.
+    """
+    program, *words = command
     lines = ["#!/bin/sh"]
+    if identity:
+        lines += [f"# {name}: {' '.join(value.split())}" for name, value in sorted(identity.items())]
     if arguments:
         cases = " ".join(f"{shlex.quote(old)}) a={shlex.quote(new)};;" for old, new in sorted(arguments.items()))
         lines.append(f'for a do shift; case $a in {cases} esac; set -- "$@" "$a"; done')
-    lines.append(f'exec {shlex.join(command)} "$@"')
+    called = shlex.quote(program)
+    if program.rpartition("/")[0] == str(path.parent):
+        called = f'"${{0%/*}}"/{shlex.quote(program.rpartition("/")[2])}'
+    quoted = [called, *map(shlex.quote, words)]
+    if root is not None:
+        lines += ["root=${0%/*}", *["root=${root%/*}"] * len(path.parent.relative_to(root).parts)]
+        quoted.append('"-ffile-prefix-map=$root/="')
+    lines.append(f'exec {" ".join(quoted)} "$@"')
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     path.chmod(0o755)
     return path

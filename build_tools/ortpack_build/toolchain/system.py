@@ -53,10 +53,9 @@ class System:
     def install(self, folder: Path, *, root: Path, shared: Path) -> Compilers:
         """Wrappers that take `root` off file names."""
         del shared  # nothing is worth keeping
-        common = [f"-ffile-prefix-map={root}/="]
         return Compilers(
-            c=write_wrapper(folder / "cc", [str(self.c), *common]),
-            cxx=write_wrapper(folder / "cxx", [str(self.cxx), *common]),
+            c=write_wrapper(folder / "cc", [str(self.c)], root=root, identity=self.identity),
+            cxx=write_wrapper(folder / "cxx", [str(self.cxx)], root=root, identity=self.identity),
             ar=self.ar,
             ranlib=self.ranlib,
             linker=lambda _work, _environ: self._command,

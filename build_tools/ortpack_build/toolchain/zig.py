@@ -96,12 +96,19 @@ class Zig:
 
     def install(self, folder: Path, *, root: Path, shared: Path) -> Compilers:
         """Wrappers that name the target and take `root` off file names."""
-        zig = str(self.program)
-        common = ["-target", self.target, f"-ffile-prefix-map={root}/=", *self.flags]
+        beside = folder / "zig"
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(self.program)
+        zig = str(beside)
+
+        def wrapper(name: str, mode: str) -> Path:
+            command = [zig, mode, "-target", self.target, *self.flags]
+            return write_wrapper(folder / name, command, arguments=self.arguments, root=root, identity=self.identity)
+
         home = shared / "brought" / f"{self.version}-{self.target}"
-        cxx = write_wrapper(folder / "cxx", [zig, "c++", *common], arguments=self.arguments)
+        cxx = wrapper("cxx", "c++")
         return Compilers(
-            c=write_wrapper(folder / "cc", [zig, "cc", *common], arguments=self.arguments),
+            c=wrapper("cc", "cc"),
             cxx=cxx,
             ar=write_wrapper(folder / "ar", [zig, "ar"]),
             ranlib=write_wrapper(folder / "ranlib", [zig, "ranlib"]),
