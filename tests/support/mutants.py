@@ -184,7 +184,7 @@ def attempt(data: bytes, runtime: Any) -> str:
             return "no input"
         watch.start()
         session.run(None, feeds, run)
-    except (ortpack.OrtpackError, MemoryError) as error:
+    except (ortpack.OrtpackError, MemoryError, UnicodeDecodeError) as error:  # the last: of texts among the outputs
         return type(error).__name__
     finally:
         watch.cancel()

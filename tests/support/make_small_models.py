@@ -1,6 +1,12 @@
-"""Small models with much structure, to be damaged: subgraphs, texts, sequences, quantized and tree operators."""
+"""Small models with much structure, to be damaged: subgraphs, texts, sequences, quantized and tree operators.
+
+`PYTHONPATH=tests python -m support.make_small_models tests/support/small_models` writes them where they are kept.
+"""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
@@ -47,7 +53,7 @@ def _subgraphs() -> bytes:
         ],
         [tensor("x", _F, (2,))],
         [tensor("y", _F, (2,)), tensor("all", _F, ("n", 2)), tensor("sums", _F, (2,))],
-        initializers=[_number("n", 3), _weights("one", 2), numpy_helper.from_array(np.float32(0), "zero")],
+        initializers=[_number("n", 3), _weights("one", 2), numpy_helper.from_array(np.array(0, np.float32), "zero")],
     )
 
 
@@ -86,7 +92,7 @@ def _network() -> bytes:
 
 
 def _texts_and_sequences() -> bytes:
-    words = helper.make_tensor("words", _S, (3,), [b"one", b"two", b"three"])
+    words = numpy_helper.from_array(np.array(["one", "two", "three"], object), "words")
     labels = [
         node("LabelEncoder", ["t"], ["l"], domain="ai.onnx.ml", keys_strings=["text", "b"], values_int64s=[1, 2]),
         node("Cast", ["l"], ["f"], to=_F),
@@ -127,9 +133,9 @@ def _quantized() -> bytes:
         [tensor("y", _F, ("N", 3))],
         initializers=[
             numpy_helper.from_array(np.arange(12, dtype=np.int8).reshape(4, 3), "w"),
-            numpy_helper.from_array(np.float32(0.05), "scale"),
-            numpy_helper.from_array(np.uint8(128), "zero"),
-            numpy_helper.from_array(np.int8(0), "wzero"),
+            numpy_helper.from_array(np.array(0.05, np.float32), "scale"),
+            numpy_helper.from_array(np.array(128, np.uint8), "zero"),
+            numpy_helper.from_array(np.array(0, np.int8), "wzero"),
         ],
     )
 
@@ -175,3 +181,26 @@ MODELS = {
     "quantized": _quantized,
     "trees": _trees_and_rnn,
 }
+
+
+def main(folder: Path) -> None:
+    """Write every model to `folder`, as .onnx and as .ort for the release that the kits are of.
+
+    The files are kept, since neither ONNX Runtime nor every release of `onnx` writes one model twice alike.
+    """
+    import ortpack
+    from support.official import OLDER, library
+
+    runtime = ortpack.load_runtime(library(OLDER))
+    for name, make in MODELS.items():
+        data = make()
+        (folder / f"{name}.onnx").write_bytes(data)
+        options = ortpack.SessionOptions()
+        options.optimized_model_filepath = folder / f"{name}.ort"
+        # As `ortpack-build convert` does: the layout of NCHWc is that of the CPU at hand.
+        options.add_session_config_entry("optimization.disable_specified_optimizers", "NchwcTransformer")
+        ortpack.InferenceSession(data, options, runtime=runtime)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
