@@ -28,6 +28,24 @@ _PE_ARCH = {
 _MACHO_ARCH = {lief.MachO.Header.CPU_TYPE.X86_64: "x86_64", lief.MachO.Header.CPU_TYPE.ARM64: "arm64"}
 
 
+def sections(file: Path) -> dict[str, int] | None:
+    """Section → bytes of it in the file, those of one name added up; None if it is no native library."""
+    parsed = lief.parse(str(file))
+    if not isinstance(parsed, lief.ELF.Binary | lief.PE.Binary | lief.MachO.Binary):
+        return None
+    found: dict[str, int] = {}
+    for section in parsed.sections:
+        if isinstance(section, lief.ELF.Section) and section.type == lief.ELF.Section.TYPE.NOBITS:
+            continue  # made of zeros when it is loaded
+        if isinstance(section, lief.MachO.Section) and not section.offset:
+            continue
+        size = section.sizeof_raw_data if isinstance(section, lief.PE.Section) else section.size
+        name = section.name if isinstance(section.name, str) else section.name.decode("utf-8", "replace")
+        if name and size:
+            found[name] = found.get(name, 0) + size
+    return found
+
+
 def read(file: Path, arch: str) -> BinaryFacts | None:
     """What `binary.inspect` says of a library; None if it is none. Raises whatever LIEF raises."""
     whole = lief.MachO.parse(str(file)) if lief.is_macho(str(file)) else lief.parse(str(file))

@@ -232,7 +232,11 @@ class InferenceSession(Session):
                 if automatic and allow_fallback and self._accelerated(loaded):
                     following = next_best(loaded, error)
                 if following is None:
-                    raise
+                    from ortpack._refusal import explained  # noqa: PLC0415 - only for what failed
+
+                    if (better := explained(error, loaded.info, model)) is error:
+                        raise
+                    raise better from error
                 loaded = following
 
     @staticmethod
