@@ -42,6 +42,7 @@ class Target(_Model, frozen=True, kw_only=True):
     policy: Annotated[str, Meta(description="The line of policies.toml that says what the system gives")]
     runs_on: Annotated[tuple[str, ...], Meta(description="Hosts (target names) that can run its binaries")]
     libc: Literal["glibc", "musl"] | None = None
+    emulator: Annotated[str | None, Meta(description="Program that runs its binaries on other machines")] = None
     marker: Annotated[
         str | None, Meta(description="Environment marker (PEP 508) of such machines; None: no marker tells them apart")
     ] = None
