@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from support.official import NEWEST, library
 
 if TYPE_CHECKING:
@@ -70,3 +72,12 @@ class Site:
 
     def code(self, code: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return self.run("-c", code, cwd=None, **variables)
+
+
+def no_nvidia_driver() -> bool:
+    from ortpack._facts import these_facts
+
+    return these_facts()["nvidia-driver"] == ()
+
+
+needs_no_driver = pytest.mark.skipif(not no_nvidia_driver(), reason="this machine has an NVIDIA driver")
