@@ -15,6 +15,7 @@ import pytest
 from support.official import NEWEST, library
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 SILENT = {"PYTHONWARNINGS": "default", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -56,18 +57,20 @@ class Site:
         (folder / "runtime.json").write_text(json.dumps(data))
         return folder
 
-    def run(self, *arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-        """A new Python with this site and these environment variables."""
+    def run(
+        self, *arguments: str, cwd: Path | None = None, under: Sequence[str] = (), **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """A new Python with this site and these environment variables, run by the program `under`, if one is given."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ORTPACK_")}
         environment = {**inherited, **SILENT, "PYTHONPATH": str(self.folder), **variables}
         return subprocess.run(
-            [sys.executable, *arguments],
+            [*under, sys.executable, *arguments],
             env=environment,
             cwd=cwd or self.folder,
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=900 if under else 120,
         )
 
     def code(self, code: str, **variables: str) -> subprocess.CompletedProcess[str]:

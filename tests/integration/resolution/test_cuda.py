@@ -1,6 +1,6 @@
 """The variant `cuda` from the official binaries, on a machine without an NVIDIA GPU.
 
-One of NVIDIA's wheels is the real one; the others have gigabytes, and empty libraries of their names stand in for them.
+One of NVIDIA's wheels is the real one; the others have gigabytes, and libraries that can do nothing stand in for them.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
@@ -23,7 +24,7 @@ from support.runs import last_line
 from support.sites import needs_no_driver
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from support.sites import Site
 
@@ -64,9 +65,36 @@ def nvidia(cuda: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         file = folder / "site" / str(entry.path)
         if entry.origin == "pip" and entry.optional is not True and not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            command = ["cc", "-shared", "-fPIC", f"-Wl,-soname,{entry.library}", "-x", "c", "-", "-o", str(file)]
-            subprocess.run(command, input=b"", check=True)
+            stand_in(file, wanted(cuda, f"@{entry.library}"), version=entry.library)
     return folder / "site" / "nvidia"
+
+
+def wanted(cuda: Path, ending: str) -> list[str]:
+    """The functions that the provider takes from the library of a symbol version, or with "" from any without one."""
+    command = ["readelf", "--dyn-syms", "--wide", str(cuda / "libonnxruntime_providers_cuda.so")]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    named = [words[7] for line in lines if len(words := line.split()) > 7 and words[6] == "UND"]
+    return [name.partition("@")[0] for name in named if (name.endswith(ending) if ending else "@" not in name)]
+
+
+def stand_in(file: Path, functions: Iterable[str], *, version: str = "", more: str = "") -> None:
+    """A library whose functions all fail with error 100, CUDA's "no CUDA-capable device is detected"."""
+    code = more + "".join(f"int {name}(void) {{ return 100; }}\n" for name in functions)
+    script = file.with_suffix(".map")
+    script.write_text(f"{version} {{ global: *; }};")
+    command = ["cc", "-shared", "-fPIC", f"-Wl,-soname,{version or file.name}", "-x", "c", "-", "-o", str(file)]
+    subprocess.run(
+        [*command, *([f"-Wl,--version-script={script}"] if version else [])], input=code.encode(), check=True
+    )
+
+
+@pytest.fixture
+def no_device(cuda: Path, driver: str) -> str:
+    """A folder with a stand-in for the driver that has every function, on a machine without a GPU."""
+    more = "int cuInit(unsigned f) { return 100; }\nint cuDriverGetVersion(int *v) { *v = 13000; return 0; }\n"
+    functions = [name for name in wanted(cuda, "") if name.startswith("cu")]
+    stand_in(Path(driver) / "libcuda.so.1", functions, more=more)
+    return driver
 
 
 @pytest.fixture
@@ -95,7 +123,7 @@ def test_with_a_driver_that_only_tells_its_version_the_providers_own_failure_is_
 ) -> None:
     (machine.folder / "nvidia").symlink_to(nvidia)
     assert "-> cuda: usable" in machine.code("import ortpack; print(ortpack.explain())", LD_LIBRARY_PATH=driver).stdout
-    failure = "Failed to load shared library: "
+    failure = "Failed to load shared library: /"
     shown = f"{SESSION % ''}; print([line for line in open('/proc/self/maps') if 'libcudart.so.13' in line][0])"
     done = machine.code(shown, LD_LIBRARY_PATH=driver)
     providers, mapped = done.stdout.splitlines()[:2]
@@ -107,9 +135,8 @@ def test_with_a_driver_that_only_tells_its_version_the_providers_own_failure_is_
     assert named.startswith("ortpack.errors.Fail: ")
     for text in (warning, named):
         # What the system's loader says of it, and not only that there was a failure
-        assert f"{failure}{machine.folder}" in text or f"{failure}/" in text
-        assert "libonnxruntime_providers_cuda.so: " in text
-        assert "undefined symbol" in text or "version" in text
+        assert failure in text
+        assert "libonnxruntime_providers_cuda.so: undefined symbol: cuTensorMapEncodeTiled" in text
     report = machine.run("-m", "ortpack", "doctor", LD_LIBRARY_PATH=driver, COLUMNS="200").stdout
     rows = {words[0]: words[1] for line in report.splitlines() if (words := line.split())[1:]}
     assert (rows["cuda"], rows["cpu"]) == ("failed", "chosen")
@@ -118,3 +145,29 @@ def test_with_a_driver_that_only_tells_its_version_the_providers_own_failure_is_
 def test_without_nvidias_wheels_the_one_that_is_missing_is_named(machine: Site, driver: str) -> None:
     message = last_line(machine.code(SESSION % ", device='cuda'", LD_LIBRARY_PATH=driver))
     assert 'libcudart.so.13 is missing, which nvidia-cuda-runtime brings: pip install "ortpack[cuda]"' in message
+
+
+def test_a_driver_without_a_gpu_makes_the_provider_itself_refuse(machine: Site, nvidia: Path, no_device: str) -> None:
+    """Its library is loaded, and CUDA's own runtime finds that there is nothing to run on."""
+    (machine.folder / "nvidia").symlink_to(nvidia)
+    done = machine.code(SESSION % "", LD_LIBRARY_PATH=no_device)
+    assert done.stdout.strip() == f"['{CPU}']"
+    assert done.stderr.count("FallbackWarning: ortpack runs on 'cpu' because: cuda: ") == 1
+    assert "CUDA failure 100: no CUDA-capable device is detected" in done.stderr
+    named = machine.code(SESSION % ", device='cuda'", LD_LIBRARY_PATH=no_device)
+    assert "CUDA failure 100: no CUDA-capable device is detected" in named.stderr
+    assert "ortpack.errors.Fail: could not load the model" in named.stderr
+
+
+def test_options_that_the_provider_refuses_are_an_error_with_its_words(
+    machine: Site, nvidia: Path, no_device: str
+) -> None:
+    (machine.folder / "nvidia").symlink_to(nvidia)
+    for options, says in (
+        ({"no_such_option": "1"}, 'Unknown provider option: "no_such_option"'),
+        ({"device_id": "many"}, 'Failed to parse provider option "device_id"'),
+    ):
+        done = machine.code(SESSION % f", providers=[('CUDAExecutionProvider', {options})]", LD_LIBRARY_PATH=no_device)
+        assert done.returncode == 1
+        assert "ortpack.errors.Fail: " in done.stderr
+        assert says in done.stderr
