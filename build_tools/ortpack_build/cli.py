@@ -33,9 +33,10 @@ from ortpack_build import (
 )
 from ortpack_build.cache import Cache
 from ortpack_build.errors import BuildError, UsageError, VerificationError, storage_error
+from ortpack_build.kit import model as kit_model
 from ortpack_build.pipeline import Settings, build, build_from_source, epoch
 from ortpack_build.report import Reporter
-from ortpack_build.verify import Row, Subject, Verdict, compare, holds, verify
+from ortpack_build.verify import Row, Subject, Verdict, compare, holds, verify, windows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -319,6 +320,8 @@ def _trial(
         why_not = host.detect().why_not(catalog.targets[runtime.target], runtime.platform, catalog.targets)
         if why_not is None and subject.package:
             why_not = binding.why_not_importable()
+        elif why_not is not None and subject.tag.os == "windows" and not subject.package:
+            return [_under_wine(options, catalog, subject, why_not, report)]
     if why_not is not None:
         return [Row(check="run", verdict=Verdict.SKIP, detail=why_not)]
     loader = None if subject.package else trial.loader_requirement(options.loader)
@@ -326,6 +329,22 @@ def _trial(
         # What it needs of the machine may be missing here, but its CPU provider needs nothing.
         device = None if isinstance(runtime.needs, UnsetType) else "cpu"
         return trial.run(options.wheel, runtime.name, loader=loader, model=options.model, scratch=folder, device=device)
+
+
+def _under_wine(options: argparse.Namespace, catalog: Catalog, subject: Subject, why_not: str, report: Reporter) -> Row:
+    """The row of running a Windows library on another system."""
+    emulator = catalog.targets[subject.runtime.target].emulator
+    own = host.detect().target(catalog.targets)
+    tool = next((line for line in kit_model.load().tools if (line.name, line.host) == ("zig", own)), None)
+    if emulator is None or tool is None:
+        return Row(check="run", verdict=Verdict.SKIP, detail=why_not)
+    program = windows.find(emulator)
+    if program is None:
+        detail = f"not run: no {emulator} ({why_not})"
+        return Row(check="run", verdict=Verdict.SKIP, detail=detail)
+    cache = Cache(root=options.cache, on_wait=lambda name: report.note(f"Waiting for another build of {name}"))
+    with report.step("Running its library under wine"):
+        return windows.trial(subject, emulator=program, model=options.model, tool=tool, cache=cache, report=report)
 
 
 def _schema(options: argparse.Namespace, report: Reporter) -> int:

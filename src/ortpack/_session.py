@@ -398,7 +398,12 @@ def _append(
             raise InvalidArgument(
                 f"{CPU} can run every node, so {wanted[position + 1][0]} after it would get none; put {CPU} last"
             )
-        native.append_provider(name, options)
+        try:
+            native.append_provider(name, options)
+        except OrtError as error:
+            from ortpack._runtime import with_cause  # noqa: PLC0415 - has been imported
+
+            raise with_cause(error, loaded) from None
 
 
 def get_available_providers() -> list[str]:
