@@ -83,8 +83,8 @@ def test_what_is_planted_is_neither_loaded_nor_believed(site: Site, planted: Pat
     install("nxrt-ep-cpu", site.folder)
     vendor = site.folder / "vendor"
     vendor.mkdir()
-    command = ["cc", "-shared", "-fPIC", "-Wl,-soname,libvendor.so.1", "-x", "c", "-", "-o", vendor / "libvendor.so.1"]
-    subprocess.run(command, input=b"", check=True)
+    command = ["cc", "-shared", "-fPIC", "-Wl,-soname,libvendor.so.1", "-x", "c", "-", "-o"]
+    subprocess.run([*command, str(vendor / "libvendor.so.1")], input=b"", check=True)
     requires = [
         {"library": "libvendor.so.1", "from": "pip", "path": "vendor/libvendor.so.1"},
         {"library": "libcudart.so.13", "from": "pip", "path": "nvidia/cu13/lib/libcudart.so.13"},
