@@ -15,6 +15,7 @@ nox.needs_version = ">=2025.2"
 
 ROOT = Path(__file__).parent
 OFFICIAL = "onnxruntime==1.32.0"  # what we are compared with; the release that variants/cpu.toml has as newest
+COMPILED = "onnxruntime==1.21.0"  # the release that kits are compiled of
 TEST_REQUIREMENTS = [
     "auditwheel>=6.8; sys_platform == 'linux'",
     "check-wheel-contents>=0.6.3",
@@ -93,3 +94,9 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "pip", "download", "--quiet", "--no-deps", f"--dest={out}", OFFICIAL)
     arguments = [f"--wheels={out}", *session.posargs]
     session.run("python", "benchmarks/run.py", *arguments, env={"PYTHONPATH": str(ROOT / "tests")})
+    session.run("python", "-m", "pip", "download", "--quiet", "--no-deps", f"--dest={out}", COMPILED)
+    (wheel,) = out.glob(f"onnxruntime-{COMPILED.partition('==')[2]}-*.whl")
+    site = out / "official"
+    session.run("python", "-m", "pip", "install", "--quiet", "--no-deps", f"--target={site}", str(wheel))
+    arguments = [f"--official={site}", f"--official-wheel={wheel}"]
+    session.run("python", "benchmarks/minimal.py", *arguments, env={"PYTHONPATH": str(ROOT / "tests")})
