@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ortpack_build.archive import Limits, extract_members, member_names
 from ortpack_build.bundle import Parts
 from ortpack_build.fetch import Pin
@@ -21,7 +19,7 @@ _LIMITS = Limits(size=2 << 30, files=64)
 
 def pin(source: Prebuilt) -> Pin:
     """The artifact to fetch."""
-    return msgspec.convert(source, Pin, from_attributes=True)
+    return Pin(distribution=source.distribution, version=source.version, file=source.file, sha256=source.sha256)
 
 
 def obtain(source: Prebuilt, fetch: Callable[[Pin], Path], into: Path) -> Parts:

@@ -108,6 +108,10 @@ class RuntimeJson(_Value, frozen=True, kw_only=True):
     verification: Verification | None = None
 
 
+# Made before any thread asks: msgspec looks at a type when it is first used, and not safely in two threads at once.
+_DECODER = msgspec.json.Decoder(RuntimeJson)
+
+
 def dump(value: RuntimeJson) -> bytes:
     """The file's bytes, the same for equal values."""
     plain = {key: part for key, part in msgspec.to_builtins(value).items() if part is not None}
@@ -120,4 +124,4 @@ def parse(data: bytes) -> RuntimeJson:
     Raises:
         ValueError: it is not schema 1; says what and where.
     """
-    return msgspec.json.decode(data, type=RuntimeJson)
+    return _DECODER.decode(data)

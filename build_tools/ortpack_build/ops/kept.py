@@ -42,6 +42,19 @@ class Found(Struct, frozen=True, kw_only=True):
     nodes: tuple[tuple[Need, str], ...]
 
 
+# Made before any thread asks: msgspec looks at a type when it is first used, and not safely in two threads at once.
+_FOUND = msgspec.json.Decoder(Found)
+
+
+def parse(data: bytes) -> Found:
+    """What was kept.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    return _FOUND.decode(data)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shelf:
     """Results in a cache; without one, everything is made anew.
@@ -73,7 +86,7 @@ class Shelf:
         def readable(folder: Path) -> bool:
             nonlocal found
             try:
-                found = msgspec.json.decode((folder / _OPERATORS).read_bytes(), type=Found)
+                found = parse((folder / _OPERATORS).read_bytes())
             except (OSError, ValueError):
                 return False
             return True

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ortpack_build.cache import Cache
@@ -91,6 +94,29 @@ def test_damaged_entries_are_made_anew(shelf: Shelf, model: Path, tmp_path: Path
     assert shelf.operators(model, "onnx", maker.operators) == FOUND
     shelf.converted(model, into, maker.file)
     assert (into.read_bytes(), maker.calls) == (b"converted", 4)
+
+
+_THREADS = """
+import importlib, sys, threading
+from ortpack_build.ops import kept, opset
+
+sys.setswitchinterval(1e-7)
+for _ in range(40):
+    importlib.reload(opset), importlib.reload(kept)
+    gate = threading.Barrier(8)
+
+    def read():
+        gate.wait()
+        kept.parse(sys.argv[1].encode())
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+"""
+
+
+def test_threads_that_read_at_once() -> None:
+    subprocess.run([sys.executable, "-c", _THREADS, msgspec.json.encode(FOUND).decode()], check=True)
 
 
 def test_a_failure_is_not_kept(shelf: Shelf, model: Path, tmp_path: Path) -> None:
