@@ -109,28 +109,27 @@ def _one_worker(request: dict[str, Any], outcome: Outcome) -> int:
     for reader in readers:
         reader.start()
     current = int(request["begin"]) - 1
-    while True:
+    with process.stdout, process.stderr:
         try:
-            line = said.get(timeout=HANG)
+            while line := said.get(timeout=HANG):
+                word, _, rest = line.rstrip("\n").partition(" ")
+                if word == "try":
+                    current = int(rest)
+                elif word == "end":
+                    outcome.counts[rest] += 1
+            code = process.wait()
         except queue.Empty:
             process.kill()
             process.wait()
-            outcome.deaths[current] = "hang"
-            return current + 1
-        if not line:
-            break
-        word, _, rest = line.rstrip("\n").partition(" ")
-        if word == "try":
-            current = int(rest)
-        elif word == "end":
-            outcome.counts[rest] += 1
-    code = process.wait()
+            code = None
+        for reader in readers:
+            reader.join()
     if code == 0:
         return int(request["end"])
-    readers[1].join(10)
     if current < int(request["begin"]):
         raise AssertionError("the worker did not begin: " + "".join(errors))
-    outcome.deaths[current] = f"signal {-code}" if code < 0 else f"exit code {code}: {''.join(errors)[-300:]}"
+    how = f"signal {-code}" if code and code < 0 else f"exit code {code}: {''.join(errors)[-300:]}"
+    outcome.deaths[current] = "hang" if code is None else how
     return current + 1
 
 
