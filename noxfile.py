@@ -71,6 +71,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def kit(session: nox.Session) -> None:
+    """The kit that tests need, compiled unless the user's cache has it; shows its progress, which pytest would not."""
+    session.install("./build_tools", "pip")
+    session.run("ortpack-build", "kit", "--flavour", "ort", "--ort", "1.21.0")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """ruff and mypy over everything."""
     session.install("ruff==0.17.6", "mypy==2.4.1", "nox", "pytest", "hypothesis", "numpy>=2", "./build_tools")

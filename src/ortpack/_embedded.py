@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ortpack._binding import Library
+    from ortpack.errors import OrtError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,11 @@ _only = runtime  # `select` has a parameter of that name
 def next_best(loaded: LoadedRuntime, error: Exception) -> LoadedRuntime | None:  # noqa: ARG001 - as in `_runtime`
     """There is no other."""
     return None
+
+
+def with_cause(error: OrtError, loaded: LoadedRuntime) -> OrtError:  # noqa: ARG001 - as in `_runtime`
+    """The error as it is: there is no other library whose loading could have failed."""
+    return error
 
 
 @functools.cache
