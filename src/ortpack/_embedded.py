@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ortpack._binding import Library
+    from ortpack.errors import OrtError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,11 @@ def select(
 
 
 _only = runtime  # `select` has a parameter of that name
+
+
+def with_cause(error: OrtError, loaded: LoadedRuntime) -> OrtError:  # noqa: ARG001 - as in `_runtime`
+    """The error as it is: everything is in one library, and that has been loaded."""
+    return error
 
 
 def next_best(loaded: LoadedRuntime, error: Exception) -> LoadedRuntime | None:  # noqa: ARG001 - as in `_runtime`
