@@ -224,6 +224,7 @@ class Variant(_Model, frozen=True, kw_only=True):
     kind: Literal["runtime", "extension", "plugin"] = "runtime"
     name: Name
     summary: str
+    tried: Annotated[str, Meta(description="What was really run, and what could only be looked at, for people")] = ""
     license: Annotated[str, Meta(description="SPDX expression")]
     providers: Annotated[tuple[str, ...], Meta(min_length=1, description="In order of preference, CPU last")]
     devices: Annotated[

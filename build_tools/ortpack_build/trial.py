@@ -37,8 +37,8 @@ def feed(item):
 
 request = json.loads(sys.argv[1])
 ortpack = importlib.import_module(request["package"])
-runtime = ortpack.runtime()
 session = ortpack.InferenceSession(request["model"], device=request["device"])
+runtime = session.runtime
 given = request["feeds"]
 feeds = {name: numpy.array(value, "float32") for name, value in given.items()} if given else {
     item.name: feed(item) for item in session.get_inputs()}

@@ -25,6 +25,8 @@ the vendor's wheels that it needs; on a machine that a variant is not made for, 
 Automatic mode takes the variant with the highest priority that works on the machine; one below that of `cpu`, 0, is
 taken only when it is asked for.
 
+No GPU was at hand where these were made: "tried" says what was really run.
+
 """
 
 
@@ -85,4 +87,6 @@ def _section(catalog: Catalog, variant: Variant) -> str:
     if variant.compile is not None:
         options = " ".join(f"`-D{option}`" for option in variant.compile.cmake)
         lines.append(f"- from source, with ONNX Runtime's own build: {options}; wants {variant.compile.wants}")
+    if variant.tried:
+        lines.append(f"- tried: {variant.tried}")
     return "\n".join(lines) + "\n"

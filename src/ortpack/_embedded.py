@@ -100,6 +100,11 @@ def select(
 _only = runtime  # `select` has a parameter of that name
 
 
+def with_cause(error: OrtError, loaded: LoadedRuntime) -> OrtError:  # noqa: ARG001 - as in `_runtime`
+    """The error as it is: everything is in one library, and that has been loaded."""
+    return error
+
+
 def next_best(loaded: LoadedRuntime, error: Exception) -> LoadedRuntime | None:  # noqa: ARG001 - as in `_runtime`
     """There is no other."""
     return None

@@ -266,6 +266,8 @@ class _Judge:
             return f"{'; '.join(damage)}: reinstall the package that brought it"
         if runtime.host and runtime.host.missing:
             return runtime.host.missing
+        if self._wish.device is not None and runtime.devices.get(self._wish.device) == (CPU,):
+            return None  # what it needs is for its other providers
         return unmet(runtime, self._facts)
 
     def _by_name(self, name: str) -> Runtime | None:

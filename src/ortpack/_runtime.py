@@ -137,9 +137,17 @@ def load_runtime(name_or_path: str | os.PathLike[str]) -> LoadedRuntime:
     Raises:
         RuntimeNotFoundError, RuntimeUnusableError, RuntimeManifestError, RuntimeLoadError: with what to do.
     """
+    return _load_named(name_or_path, None)
+
+
+def _load_named(name_or_path: str | os.PathLike[str], device: str | None) -> LoadedRuntime:
+    """As `load_runtime`; one that can't do all that it is for is taken if it can serve `device`."""
     with _loading:
         if isinstance(name_or_path, str) and not _is_path(name_or_path):
             resolution = explain(runtime=name_or_path)
+            if device is not None and resolution.chosen is None:
+                on_device = explain(runtime=name_or_path, device=device)
+                resolution = on_device if on_device.chosen else resolution
             return _load(demand(resolution), resolution)
         return _load_path(Path(name_or_path), asked_by="load_runtime")
 
@@ -166,7 +174,7 @@ def select(
             if runtime is None:
                 loaded = _default()
             else:
-                loaded = runtime if isinstance(runtime, LoadedRuntime) else load_runtime(runtime)
+                loaded = runtime if isinstance(runtime, LoadedRuntime) else _load_named(runtime, device)
             return _serving(loaded, device, named)
         if device is None and not named:
             if not allow_fallback:

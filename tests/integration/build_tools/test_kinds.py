@@ -12,6 +12,8 @@ import pytest
 
 from ortpack_build import manifest
 from support.command import run
+from support.emulators import needs_wine
+from support.models import model
 from support.tampering import read, write
 
 if TYPE_CHECKING:
@@ -49,10 +51,19 @@ def runtime_json(wheel: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", [COREML, NXRT, DIRECTML])
 def test_they_hold_what_they_promise(made: Path, name: str) -> None:
-    done = run("verify", "--json", made / name)  # not run: none is for Linux, or it is a plugin
+    done = run("verify", "--no-run", "--json", made / name)
     assert done.returncode == 0, done.stdout + done.stderr
     (last,) = (row for row in json.loads(done.stdout)["checks"] if row["check"] == "run")
     assert last["verdict"] == "skip"
+
+
+@needs_wine
+def test_directmls_library_runs_on_the_cpu_under_wine(made: Path, cache: Path) -> None:
+    done = run("verify", "--json", made / DIRECTML, "--model", model("magika"), "--cache", cache)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (last,) = (row for row in json.loads(done.stdout)["checks"] if row["check"] == "run")
+    assert last["verdict"] == "pass"
+    assert last["detail"] == "under wine, ORT 1.24.4: model.onnx gave target_label [1, 214]"
 
 
 def test_an_extension_says_what_it_extends(made: Path) -> None:

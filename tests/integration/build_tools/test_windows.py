@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import platform
 import re
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +14,6 @@ import numpy as np
 import pytest
 
 import ortpack
-from ortpack_build import manifest
 from ortpack_build.cache import Cache
 from ortpack_build.errors import ToolError
 from ortpack_build.kit import model as kit_model
@@ -24,6 +21,7 @@ from ortpack_build.report import Reporter
 from ortpack_build.verify import windows
 from ortpack_build.verify.windows import Outcome, Tensor
 from support.command import run
+from support.emulators import WINE, X86_64, needs_wine
 from support.models import feeds, model
 from support.official import NEWEST, library
 from support.tampering import cover_up, read, write
@@ -31,11 +29,7 @@ from support.tampering import cover_up, read, write
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-EMULATOR = windows.find(str(manifest.load().targets["win-amd64"].emulator))
-X86_64 = sys.platform == "linux" and platform.machine() == "x86_64"
-
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not X86_64, reason="zig is pinned for linux-x86_64 only")]
-needs_wine = pytest.mark.skipif(EMULATOR is None, reason="wine is not installed (Debian: apt install wine)")
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +52,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def under_wine(dll: Path, name: str, program: Path, place: Path) -> Outcome:
-    assert EMULATOR is not None
+    assert WINE is not None
     given = {key: Tensor(shape=value.shape, data=value.tobytes()) for key, value in feeds(name).items()}
-    return windows.run(dll, model(name), given, program=program, emulator=EMULATOR, scratch=place)
+    return windows.run(dll, model(name), given, program=program, emulator=WINE, scratch=place)
 
 
 @needs_wine
@@ -78,18 +72,18 @@ def test_models_give_the_same_as_on_linux(dll: Path, program: Path, place: Path,
 
 @needs_wine
 def test_what_the_library_refuses_is_said(dll: Path, program: Path, place: Path, tmp_path: Path) -> None:
-    assert EMULATOR is not None
+    assert WINE is not None
     bad = tmp_path / "bad.onnx"
     bad.write_bytes(b"no model")
     with pytest.raises(ToolError, match=r"CreateSessionFromArray: .*protobuf"):
-        windows.run(dll, bad, {}, program=program, emulator=EMULATOR, scratch=place)
+        windows.run(dll, bad, {}, program=program, emulator=WINE, scratch=place)
     text = tmp_path / "onnxruntime.dll"
     text.write_bytes(b"no library")
     with pytest.raises(ToolError, match=r"onnxruntime\.dll: error 193"):  # ERROR_BAD_EXE_FORMAT
-        windows.run(text, bad, {}, program=program, emulator=EMULATOR, scratch=place)
+        windows.run(text, bad, {}, program=program, emulator=WINE, scratch=place)
     short = {"input": Tensor(shape=(1, 576), data=b"1234")}
     with pytest.raises(ToolError, match="has not as many bytes as the input"):
-        windows.run(dll, model("silero_vad"), short, program=program, emulator=EMULATOR, scratch=place)
+        windows.run(dll, model("silero_vad"), short, program=program, emulator=WINE, scratch=place)
 
 
 @needs_wine

@@ -142,6 +142,17 @@ def test_with_a_driver_that_only_tells_its_version_the_providers_own_failure_is_
     assert (rows["cuda"], rows["cpu"]) == ("failed", "chosen")
 
 
+@needs_no_driver
+def test_its_cpu_provider_needs_nothing_of_nvidias(machine: Site) -> None:
+    shown = f"import ortpack; print(ortpack.InferenceSession({str(model('silero_vad'))!r}, device='cpu'%s).runtime)"
+    assert machine.code(shown % "").stdout.startswith("cpu (ORT ")
+    assert machine.code(shown % ", runtime='cuda'").stdout.startswith("cuda (ORT ")
+    shutil.rmtree(machine.folder / "ortpack_runtimes" / "cpu")
+    done = machine.code(shown % "")
+    assert done.stdout.startswith("cuda (ORT "), done.stderr
+    assert done.stderr == ""
+
+
 def test_without_nvidias_wheels_the_one_that_is_missing_is_named(machine: Site, driver: str) -> None:
     message = last_line(machine.code(SESSION % ", device='cuda'", LD_LIBRARY_PATH=driver))
     assert 'libcudart.so.13 is missing, which nvidia-cuda-runtime brings: pip install "ortpack[cuda]"' in message

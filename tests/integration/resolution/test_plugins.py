@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import platform
-import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.emulators import cpu_of_intel
 from support.models import model
 from support.official import NEWEST, OLDER
 from support.plugins import install
@@ -50,15 +49,7 @@ def offered_on_this_cpu() -> bool:
     return "GenuineIntel" in Path("/proc/cpuinfo").read_text()
 
 
-def on_intel() -> list[str] | None:
-    """The command that runs a program on a CPU of Intel's; none where that can't be had."""
-    if offered_on_this_cpu():
-        return []
-    emulator = shutil.which("qemu-x86_64")
-    return [emulator, "-cpu", "Haswell"] if emulator and platform.machine() == "x86_64" else None
-
-
-INTEL = on_intel()
+INTEL = [] if offered_on_this_cpu() else cpu_of_intel()  # what runs a program on a CPU of Intel's
 
 
 def test_a_vendors_cpu_plugin_is_found_and_gives_the_same_results(site: Site, helpers: str) -> None:

@@ -107,6 +107,13 @@ def test_a_library_with_an_extra_for_cuda_falls_to_the_cpu_where_there_is_none(t
     assert target == "linux-x86_64" or found == brought  # nothing of NVIDIA's comes along
 
 
+@pytest.mark.parametrize("variant", CATALOG.variants.values(), ids=lambda variant: variant.name)
+def test_a_variant_says_what_was_tried_and_how_it_is_built_from_source(variant: manifest.Variant) -> None:
+    assert variant.tried
+    others = variant.prebuilt and not variant.prebuilt.distribution.startswith("onnxruntime")  # not ONNX Runtime's own
+    assert others or variant.source or (variant.compile and variant.compile.cmake and variant.compile.wants)
+
+
 @pytest.mark.parametrize("variant", ["cuda", "cuda12", "tensorrt_rtx", "tensorrt_rtx_cuda12"])
 def test_the_driver_is_the_first_thing_that_nvidias_variants_need(variant: str) -> None:
     assert CATALOG.variants[variant].needs[0].fact == "nvidia-driver"

@@ -110,6 +110,14 @@ def test_without_a_gpu_the_cpu_is_taken_and_cuda_was_passed_over_for_its_driver(
     assert judged(cpu(), cuda(), machine=gpu("13.0")).passed_over == ()
 
 
+def test_on_the_cpu_a_runtime_needs_nothing_of_what_its_gpu_does() -> None:
+    assert demand(judged(cuda(), wish=Wish(device="cpu"))).name == "cuda"
+    assert demand(judged(cuda(), wish=Wish(device="cpu", runtime="cuda"))).name == "cuda"
+    assert demand(judged(cuda(), cpu(), wish=Wish(device="cpu"))).name == "cpu"
+    with pytest.raises(RuntimeUnusableError, match="no NVIDIA driver"):
+        demand(judged(cuda()))
+
+
 def test_facts_are_asked_only_for_what_a_candidate_needs() -> None:
     class Asked(Described):
         def __getitem__(self, name: str) -> Fact:
@@ -213,7 +221,8 @@ def test_every_verdict_has_a_reason_and_what_is_usable_really_is(
         assert candidate.reason
         assert not (candidate.usable and candidate.unfit)
         if candidate.usable:
-            for needed in filter(None, (runtime, candidate.host)):
+            on_cpu = getattr(runtime, "devices", {}).get(wish.device or "") == (PROVIDERS["cpu"],)
+            for needed in () if on_cpu else filter(None, (runtime, candidate.host)):
                 assert unmet(needed, machine) is None  # type: ignore[arg-type]
             assert (candidate.host is None) == (getattr(runtime, "kind", "") == "runtime")
             assert wish.device is None or wish.device in getattr(runtime, "devices", ())
