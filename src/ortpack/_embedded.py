@@ -110,11 +110,6 @@ def next_best(loaded: LoadedRuntime, error: Exception) -> LoadedRuntime | None: 
     return None
 
 
-def with_cause(error: OrtError, loaded: LoadedRuntime) -> OrtError:  # noqa: ARG001 - as in `_runtime`
-    """The error as it is: there is no other library whose loading could have failed."""
-    return error
-
-
 @functools.cache
 def _own() -> Runtime:
     return read_runtime(Path(__file__).parent)
