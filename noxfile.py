@@ -16,6 +16,7 @@ nox.needs_version = ">=2025.2"
 ROOT = Path(__file__).parent
 OFFICIAL = "onnxruntime==1.32.0"  # what we are compared with; the release that variants/cpu.toml has as newest
 TEST_REQUIREMENTS = [
+    "abi3audit>=0.0.20; sys_platform == 'linux'",
     "auditwheel>=6.8; sys_platform == 'linux'",
     "check-wheel-contents>=0.6.3",
     "hypothesis>=6",

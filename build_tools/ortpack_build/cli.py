@@ -20,11 +20,13 @@ from platformdirs import user_cache_path
 from ortpack_build import (
     __version__,
     binding,
+    cli_cross,
     cli_explain,
     cli_minimal,
     cli_ops,
     cli_set,
     cli_source,
+    emulation,
     host,
     manifest,
     minimal,
@@ -105,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_source.add_commands(command, _add_cache_option)
     cli_ops.add_commands(command, _add_cache_option)
     cli_explain.add_commands(command)
+    cli_cross.add_commands(command, _add_cache_option)
 
     text = "Check a wheel: hashes, metadata, what its libraries need and export, and, where it can, by running a model."
     check = command("verify", _verify, text)
@@ -117,7 +120,11 @@ def _parser() -> argparse.ArgumentParser:
         help="the loader to run it with: wheel, folder with one, or source tree (default: ortpack from pip's index)",
     )
     check.add_argument("--no-run", action="store_true", help="only look at the wheel, don't install and run it")
+    check.add_argument(
+        "--emulate", action="store_true", help="install and run it in a root of its target, below an emulator"
+    )
     check.add_argument("--json", action="store_true", help="print JSON")
+    _add_cache_option(check)
 
     text = "Print the JSON schema of the manifests, or with --write put it into schema.json."
     schema = command("schema", _schema, text)
@@ -291,7 +298,12 @@ def _trial(
         runtime = subject.runtime
         if not isinstance(runtime.kind, UnsetType):
             why_not = f"a wheel of kind {runtime.kind} runs with another one beside it"
-    if why_not is None:
+    machine = None
+    if why_not is None and options.emulate:
+        context = cli_source.context(options, report)
+        target = catalog.targets[runtime.target]
+        machine = emulation.machine(target, context.cache, report, environ=context.environ)
+    elif why_not is None:
         why_not = host.detect().why_not(catalog.targets[runtime.target], runtime.platform, catalog.targets)
         if why_not is None and subject.package:
             why_not = binding.why_not_importable()
@@ -301,7 +313,15 @@ def _trial(
     with report.step("Installing and running it in a new environment"):
         # What it needs of the machine may be missing here, but its CPU provider needs nothing.
         device = None if isinstance(runtime.needs, UnsetType) else "cpu"
-        return trial.run(options.wheel, runtime.name, loader=loader, model=options.model, scratch=folder, device=device)
+        return trial.run(
+            options.wheel,
+            runtime.name,
+            loader=loader,
+            model=options.model,
+            scratch=folder,
+            device=device,
+            machine=machine,
+        )
 
 
 def _schema(options: argparse.Namespace, report: Reporter) -> int:

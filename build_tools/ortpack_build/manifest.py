@@ -70,6 +70,9 @@ class Policy(_Model, frozen=True, kw_only=True):
         dict[Version, dict[str, Version]],
         Meta(description="Version of the wheel tag → newest version of each set of symbols"),
     ] = {}
+    hardening: Annotated[
+        tuple[str, ...], Meta(description="Protections that a library compiled from source must have")
+    ] = ()
 
 
 class PoliciesFile(_Model, frozen=True, kw_only=True):

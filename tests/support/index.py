@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class _Quiet(BaseHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        pass
+
+
 @contextlib.contextmanager
 def serve(
     distribution: str, file: str, data: bytes, *, stall: threading.Event | None = None, log: list[str] | None = None
@@ -28,7 +33,7 @@ def serve(
     """
     over = threading.Event()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(_Quiet):
         def do_GET(self) -> None:
             if log is not None:
                 log.append(self.path)
@@ -51,17 +56,11 @@ def serve(
                     stall.set()
                     over.wait(60)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with _running(Handler) as url:
         try:
-            yield f"http://127.0.0.1:{server.server_port}/simple/"
+            yield url
         finally:
             over.set()
-            server.shutdown()
 
 
 @contextlib.contextmanager
@@ -71,7 +70,7 @@ def serve_folder(folder: Path) -> Iterator[str]:
     def normal(name: str) -> str:
         return re.sub(r"[-_.]+", "-", name).lower()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(_Quiet):
         def do_HEAD(self) -> None:
             self.do_GET()
 
@@ -95,10 +94,14 @@ def serve_folder(folder: Path) -> Iterator[str]:
                 with contextlib.suppress(ConnectionError):
                     self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-            pass
+    with _running(Handler) as url:
+        yield url
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+
+@contextlib.contextmanager
+def _running(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The index's URL, while a server with this handler runs on a port of its own."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ortpack_build.kernels import spares
 from ortpack_build.kernels.spares import Spare
 from ortpack_build.sizes import Piece
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _HEADER = """
 extern const T MlasDefault;

@@ -89,6 +89,29 @@ def test_cuda_brings_what_the_provider_needs_but_the_driver() -> None:
     assert installed("tensorrt", "win-amd64") >= {"ortpack-cuda", "ortpack-tensorrt", "tensorrt-cu13-libs", *nvidia}
 
 
+@pytest.mark.parametrize(
+    ("target", "brought"),
+    [
+        ("linux-x86_64", {"ortpack-cpu", "ortpack-cuda"}),
+        ("macos-arm64", {"ortpack-cpu"}),
+        ("win-arm64", {"ortpack-cpu"}),
+    ],
+)
+def test_a_library_with_an_extra_for_cuda_falls_to_the_cpu_where_there_is_none(target: str, brought: set[str]) -> None:
+    text = (ROOT / "examples" / "mylib" / "pyproject.toml").read_text(encoding="utf-8")
+    (line,) = tomllib.loads(text)["project"]["optional-dependencies"]["cuda"]
+    requirement = Requirement(line)
+    assert (requirement.name, requirement.marker) == ("ortpack", None)
+    found = {name for extra in requirement.extras for name in installed(extra, target)}
+    assert {name for name in found if name.startswith("ortpack")} == brought
+    assert target == "linux-x86_64" or found == brought  # nothing of NVIDIA's comes along
+
+
+@pytest.mark.parametrize("variant", ["cuda", "cuda12", "tensorrt_rtx", "tensorrt_rtx_cuda12"])
+def test_the_driver_is_the_first_thing_that_nvidias_variants_need(variant: str) -> None:
+    assert CATALOG.variants[variant].needs[0].fact == "nvidia-driver"
+
+
 def test_a_vendor_that_dropped_a_python_is_left_out_there() -> None:
     assert installed("webgpu", "linux-x86_64", "3.10") == {"ortpack-cpu"}
     assert installed("webgpu", "linux-x86_64", "3.11") == {"ortpack-cpu", "ortpack-webgpu"}
@@ -188,7 +211,7 @@ MISTAKES: dict[str, tuple[str, str | re.Pattern[str], str, str]] = {
         "cuda",
         '"nvidia-gpu"',
         '"nvidia-gpus"',
-        r"needs\[0\]\.fact: 'nvidia-gpus' .*nvidia-gpu\?",
+        r"needs\[2\].fact: 'nvidia-gpus' .*nvidia-gpu\?",
     ),
     "source that is not there": ("cuda", '["driver"]', '["drivers"]', r"may_need\[0\]: 'drivers' .*driver\?"),
     "no licence": (

@@ -1,0 +1,342 @@
+#include "ort_format.h"
+
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#ifndef _WIN32
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
+#include "errors.h"
+
+namespace ortpack {
+
+namespace {
+
+constexpr size_t kHead = 8;                  // bytes, of which the last four say the format
+constexpr uint32_t kMostNodes = 1u << 24;    // of one graph, those that optimizations took away included
+constexpr int32_t kNoArgument = 0x7fffffff;  // of an edge that only says what comes first
+constexpr int kDepth = 64;                   // of graphs in graphs
+
+// Slots of ort.fbs, which only ever get more.
+enum Session { kModel = 1 };
+enum Model { kGraph = 7 };
+enum Graph { kNodeArgs = 1, kNodes = 2, kMaxNodeIndex = 3, kNodeEdges = 4, kInputs = 5, kOutputs = 6 };
+enum ValueInfo { kName = 0 };
+enum NodeSlot { kDomain = 2, kIndex = 4, kOperator = 5, kNodeInputs = 8, kNodeOutputs = 9, kAttributes = 10, kInputCounts = 11, kImplicit = 12 };
+enum EdgeSlot { kEdgeNode = 0, kInputEdges = 1, kOutputEdges = 2 };
+enum Attribute {
+  kAttributeName = 0,
+  kType = 2,
+  kInteger = 4,
+  kTensor = 6,
+  kSubgraph = 7,
+  kFloats = 8,
+  kIntegers = 9,
+  kStrings = 10,
+  kSubgraphs = 12
+};
+enum AttributeType : uint32_t { kTypeTensor = 4, kTypeFloats = 6, kTypeIntegers = 7, kTypeStrings = 8 };
+enum Tensor { kDims = 2 };
+constexpr size_t kEdgeSize = 12;  // bytes: node, argument of the source, argument of the destination
+
+[[noreturn]] void refuse(const std::string& what) {
+  throw Error("InvalidGraph", "The ORT-format model is damaged: " + what + ".");
+}
+
+// A FlatBuffer. Positions are checked before anything is read; 0 stands for a field that is left out.
+class Buffer {
+ public:
+  Buffer(const void* data, size_t size) : data_(static_cast<const char*>(data)), size_(size), budget_(4 * size) {}
+
+  template <typename T>
+  T read(size_t at) {
+    // A damaged file can lead to one table from many places.
+    if (at > size_ || size_ - at < sizeof(T) || budget_-- == 0) refuse("an offset leads nowhere");
+    T value;
+    std::memcpy(&value, data_ + at, sizeof(T));
+    return value;
+  }
+
+  size_t field(size_t table, int slot) {
+    const size_t vtable = table - static_cast<size_t>(static_cast<int64_t>(read<int32_t>(table)));
+    const size_t entry = 4 + 2 * static_cast<size_t>(slot);
+    if (entry + 2 > read<uint16_t>(vtable)) return 0;
+    const uint16_t offset = read<uint16_t>(vtable + entry);
+    return offset == 0 ? 0 : table + offset;
+  }
+
+  size_t follow(size_t at) { return at + read<uint32_t>(at); }
+
+  size_t reference(size_t table, int slot) {
+    const size_t at = field(table, slot);
+    return at == 0 ? 0 : follow(at);
+  }
+
+  uint32_t number(size_t table, int slot) {
+    const size_t at = field(table, slot);
+    return at == 0 ? 0 : read<uint32_t>(at);
+  }
+
+  // The number of elements of a vector, none if it is left out.
+  size_t count(size_t vector, size_t element) {
+    const size_t count = vector == 0 ? 0 : read<uint32_t>(vector);
+    if (count > size_ / element) refuse("a list is longer than the file");
+    return count;
+  }
+
+  std::string_view text(size_t at) {
+    const size_t size = read<uint32_t>(at);
+    if (size > size_ - at - 4) refuse("a text is longer than the file");
+    return {data_ + at + 4, size};
+  }
+
+ private:
+  const char* data_;
+  size_t size_;
+  size_t budget_;
+};
+
+struct Node {
+  size_t inputs, outputs;  // how many; implicit inputs included
+};
+
+class Checker {
+ public:
+  Checker(const void* data, size_t size) : buffer_(data, size) {}
+
+  void check() {
+    const size_t model = buffer_.reference(buffer_.follow(0), kModel);
+    const size_t graph = model == 0 ? 0 : buffer_.reference(model, kGraph);
+    if (graph != 0) check_graph(graph, 0);  // ONNX Runtime says what is missing
+  }
+
+ private:
+  void check_graph(size_t graph, int depth) {
+    if (depth > kDepth) refuse("graphs without an end");
+    std::unordered_set<std::string_view> values;
+    for_each_table(graph, kNodeArgs, [&](size_t value) {
+      const size_t name = buffer_.reference(value, kName);
+      if (name == 0) refuse("a value has no name");
+      values.insert(buffer_.text(name));
+    });
+    for (const int slot : {kInputs, kOutputs}) {
+      for_each_table(graph, slot, [&](size_t name) {
+        if (values.count(buffer_.text(name)) == 0) refuse("an input or output of a graph is not among its values");
+      });
+    }
+    const uint32_t places = buffer_.number(graph, kMaxNodeIndex);
+    if (places > kMostNodes) refuse("a graph has room for " + std::to_string(places) + " nodes");
+    std::unordered_map<uint32_t, Node> nodes;
+    for_each_table(graph, kNodes, [&](size_t node) { check_node(node, nodes, depth); });
+    for_each_table(graph, kNodeEdges, [&](size_t edges) { check_edges(edges, nodes); });
+  }
+
+  void check_node(size_t node, std::unordered_map<uint32_t, Node>& nodes, int depth) {
+    const size_t inputs = buffer_.count(buffer_.reference(node, kNodeInputs), 4);
+    const size_t outputs = buffer_.count(buffer_.reference(node, kNodeOutputs), 4);
+    const size_t implicit = buffer_.count(buffer_.reference(node, kImplicit), 4);
+    const size_t counts = buffer_.reference(node, kInputCounts);
+    int64_t sum = 0;
+    for (size_t i = 0; i < buffer_.count(counts, 4); ++i) {
+      const int32_t number = buffer_.read<int32_t>(counts + 4 + 4 * i);
+      if (number < 0) refuse("a node has a negative number of inputs");
+      sum += number;
+    }
+    if (counts != 0 && sum != static_cast<int64_t>(inputs)) refuse("a node has another number of inputs than it says");
+    if (!nodes.emplace(buffer_.number(node, kIndex), Node{inputs + implicit, outputs}).second) {
+      refuse("two nodes have one number");
+    }
+    check_operator(node, inputs);
+    for_each_table(node, kAttributes, [&](size_t attribute) {
+      if (const size_t inner = buffer_.reference(attribute, kSubgraph)) check_graph(inner, depth + 1);
+      for_each_table(attribute, kSubgraphs, [&](size_t inner) { check_graph(inner, depth + 1); });
+    });
+  }
+
+  // Minimal builds know no schemas, so nobody has looked at the attributes of these, whose kernels trust them.
+  void check_operator(size_t node, size_t inputs) {
+    const std::string_view name = text_of(node, kOperator);
+    if (name == "Scan") {
+      for_each_table(node, kAttributes, [&](size_t attribute) {
+        if (text_of(attribute, kAttributeName) != "num_scan_inputs") return;
+        const size_t at = buffer_.field(attribute, kInteger);
+        const int64_t number = at == 0 ? 0 : buffer_.read<int64_t>(at);
+        if (number < 1 || number > static_cast<int64_t>(inputs)) refuse("a Scan has another number of inputs");
+      });
+    } else if (text_of(node, kDomain) == "ai.onnx.ml" && name.substr(0, 12) == "TreeEnsemble") {
+      check_trees(node);
+    }
+  }
+
+  // The lists about nodes of trees are of one length, and so are those about what leaves give.
+  void check_trees(size_t node) {
+    std::unordered_map<std::string_view, size_t> sizes;
+    for_each_table(node, kAttributes, [&](size_t attribute) {
+      size_t size = 0;
+      switch (buffer_.number(attribute, kType)) {  // says which of the lists counts
+        case kTypeFloats:
+          size = buffer_.count(buffer_.reference(attribute, kFloats), 4);
+          break;
+        case kTypeIntegers:
+          size = buffer_.count(buffer_.reference(attribute, kIntegers), 8);
+          break;
+        case kTypeStrings:
+          size = buffer_.count(buffer_.reference(attribute, kStrings), 4);
+          break;
+        case kTypeTensor:
+          if (const size_t tensor = buffer_.reference(attribute, kTensor)) {
+            const size_t dims = buffer_.reference(tensor, kDims);
+            if (buffer_.count(dims, 8) == 1) size = static_cast<size_t>(buffer_.read<int64_t>(dims + 4));
+          }
+          break;
+        default:
+          break;
+      }
+      std::string_view name = text_of(attribute, kAttributeName);
+      constexpr std::string_view kAsTensor = "_as_tensor";
+      if (name.size() > kAsTensor.size() && name.substr(name.size() - kAsTensor.size()) == kAsTensor) {
+        name.remove_suffix(kAsTensor.size());
+      }
+      if (size != 0) sizes[name] = size;
+    });
+    const auto equal = [&](std::initializer_list<std::string_view> names) {
+      const size_t first = sizes[*names.begin()];
+      for (const std::string_view name : names) {
+        if (sizes[name] != first) refuse("lists of a tree ensemble differ in length");
+      }
+    };
+    if (sizes.count("tree_roots") != 0) return;  // since version 5, whose kernel checks
+    equal({"nodes_treeids", "nodes_nodeids", "nodes_featureids", "nodes_values", "nodes_modes", "nodes_truenodeids",
+           "nodes_falsenodeids"});
+    equal({"target_treeids", "target_nodeids", "target_ids", "target_weights"});
+    equal({"class_treeids", "class_nodeids", "class_ids", "class_weights"});
+  }
+
+  std::string_view text_of(size_t table, int slot) {
+    const size_t at = buffer_.reference(table, slot);
+    return at == 0 ? std::string_view() : buffer_.text(at);
+  }
+
+  void check_edges(size_t edges, const std::unordered_map<uint32_t, Node>& nodes) {
+    const auto find = [&](uint32_t index) -> const Node& {
+      const auto found = nodes.find(index);
+      if (found == nodes.end()) refuse("an edge leads to a node that is not there");
+      return found->second;
+    };
+    const Node& here = find(buffer_.number(edges, kEdgeNode));
+    for (const int slot : {kInputEdges, kOutputEdges}) {
+      const size_t vector = buffer_.reference(edges, slot);
+      for (size_t i = 0; i < buffer_.count(vector, kEdgeSize); ++i) {
+        const size_t at = vector + 4 + kEdgeSize * i;
+        const Node& other = find(buffer_.read<uint32_t>(at));
+        const Node& source = slot == kInputEdges ? other : here;
+        const Node& destination = slot == kInputEdges ? here : other;
+        if (!within(buffer_.read<int32_t>(at + 4), source.outputs) ||
+            !within(buffer_.read<int32_t>(at + 8), destination.inputs)) {
+          refuse("an edge leads to an input or output that is not there");
+        }
+      }
+    }
+  }
+
+  static bool within(int32_t argument, size_t count) {
+    return argument == kNoArgument || (argument >= 0 && static_cast<size_t>(argument) < count);
+  }
+
+  // Calls `function` with what each element of a vector of offsets leads to.
+  template <typename Function>
+  void for_each_table(size_t table, int slot, const Function& function) {
+    const size_t vector = buffer_.reference(table, slot);
+    for (size_t i = 0; i < buffer_.count(vector, 4); ++i) function(buffer_.follow(vector + 4 + 4 * i));
+  }
+
+  Buffer buffer_;
+};
+
+#ifndef _WIN32
+
+// A file in memory, for as long as it lives; nothing if it is of another format or can't be read.
+class Mapped {
+ public:
+  explicit Mapped(const char* path) {
+    const int file = ::open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return;
+    char head[kHead];
+    struct stat status;
+    if (::read(file, head, kHead) == static_cast<ssize_t>(kHead) && is_ort_format(head, kHead) &&
+        ::fstat(file, &status) == 0) {
+      size_ = static_cast<size_t>(status.st_size);
+      void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file, 0);
+      data_ = data == MAP_FAILED ? nullptr : data;
+    }
+    ::close(file);
+  }
+  ~Mapped() {
+    if (data_ != nullptr) ::munmap(data_, size_);
+  }
+  Mapped(const Mapped&) = delete;
+  Mapped& operator=(const Mapped&) = delete;
+
+  const void* data() const noexcept { return data_; }
+  size_t size() const noexcept { return size_; }
+
+ private:
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+#else
+
+class Mapped {
+ public:
+  explicit Mapped(const wchar_t* path) {
+    std::FILE* file = ::_wfopen(path, L"rb");
+    if (file == nullptr) return;
+    bytes_.resize(kHead);
+    if (std::fread(bytes_.data(), 1, kHead, file) == kHead && is_ort_format(bytes_.data(), kHead)) {
+      char part[1 << 16];
+      for (size_t got; (got = std::fread(part, 1, sizeof(part), file)) != 0;) {
+        bytes_.insert(bytes_.end(), part, part + got);
+      }
+    } else {
+      bytes_.clear();
+    }
+    std::fclose(file);
+  }
+
+  const void* data() const noexcept { return bytes_.empty() ? nullptr : bytes_.data(); }
+  size_t size() const noexcept { return bytes_.size(); }
+
+ private:
+  std::vector<char> bytes_;
+};
+
+#endif
+
+}  // namespace
+
+bool is_ort_format(const void* data, size_t size) noexcept {
+  return size >= kHead && std::memcmp(static_cast<const char*>(data) + 4, "ORTM", 4) == 0;
+}
+
+void check_ort_format(const void* data, size_t size) {
+  if (is_ort_format(data, size)) Checker(data, size).check();
+}
+
+void check_ort_format_file(const ORTCHAR_T* path) {
+  const Mapped file(path);
+  if (file.data() != nullptr) check_ort_format(file.data(), file.size());
+}
+
+}  // namespace ortpack
