@@ -50,21 +50,6 @@ def inspect(file: Path, arch: str) -> BinaryFacts:
     return found
 
 
-# An absolute path of a source or object file, and any path below where people and builders have their files.
-_PATH = re.compile(
-    rb"(?<![\w.:$~/\\-])(?:"
-    rb"/(?:[\w.+@~-]+/)*[\w.+@~-]+\.(?:c|cc|cpp|cxx|h|hh|hpp|inc|S|s|a|o|py)(?![\w.])"
-    rb"|/(?:home|root|Users|tmp|build|builds|mnt|__w)/[\w.+@~/-]+"
-    rb"|[A-Za-z]:[\\/](?:[\w.+@~ -]+[\\/])+[\w.+@~-]+"
-    rb")"
-)
-
-
-def build_paths(data: bytes) -> tuple[str, ...]:
-    """Paths in a library's bytes that look as if they were those of the machine that built it, each once."""
-    return tuple(sorted({found[0].decode("ascii", "replace") for found in _PATH.finditer(data)}))
-
-
 def split_version(symbol_version: str) -> tuple[str, str] | None:
     """`GLIBC_2.28` → (`GLIBC`, `2.28`); None when it has no number (`GLIBC_PRIVATE`, `CXXABI_TM_1`)."""
     match = _SYMBOL_VERSION.fullmatch(symbol_version)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import lief
@@ -26,24 +25,6 @@ _PE_ARCH = {
     lief.PE.Header.MACHINE_TYPES.I386: "win32",
 }
 _MACHO_ARCH = {lief.MachO.Header.CPU_TYPE.X86_64: "x86_64", lief.MachO.Header.CPU_TYPE.ARM64: "arm64"}
-
-
-def sections(file: Path) -> dict[str, int] | None:
-    """Section → bytes of it in the file, those of one name added up; None if it is no native library."""
-    parsed = lief.parse(str(file))
-    if not isinstance(parsed, lief.ELF.Binary | lief.PE.Binary | lief.MachO.Binary):
-        return None
-    found: dict[str, int] = {}
-    for section in parsed.sections:
-        if isinstance(section, lief.ELF.Section) and section.type == lief.ELF.Section.TYPE.NOBITS:
-            continue  # made of zeros when it is loaded
-        if isinstance(section, lief.MachO.Section) and not section.offset:
-            continue
-        size = section.sizeof_raw_data if isinstance(section, lief.PE.Section) else section.size
-        name = section.name if isinstance(section.name, str) else section.name.decode("utf-8", "replace")
-        if name and size:
-            found[name] = found.get(name, 0) + size
-    return found
 
 
 def read(file: Path, arch: str) -> BinaryFacts | None:
@@ -99,28 +80,18 @@ def _elf(binary: lief.ELF.Binary) -> BinaryFacts:
             "BIND_NOW": now,
             "NX": stack is not None and not stack.has(segments.FLAGS.X),
             "stack protector": any(str(name).startswith("__stack_chk_fail") for name in imported),
-            "FORTIFY": any(_FORTIFIED.fullmatch(str(name)) for name in imported),
-            "no TEXTREL": not any(_relocates_text(entry) for entry in entries),
             "position independent": binary.header.file_type == lief.ELF.Header.FILE_TYPE.DYN,
             "CET/BTI": _marks_branches(binary),
         },
     )
 
 
-# What glibc calls the functions that check sizes, e.g. __memcpy_chk.
-_FORTIFIED = re.compile(r"__(?!stack_chk)\w+_chk")
 _RPATHS = (lief.ELF.DynamicEntryRpath, lief.ELF.DynamicEntryRunPath)
 
 
 def _binds_now(entry: lief.ELF.DynamicEntryFlags) -> bool:
     flags = lief.ELF.DynamicEntryFlags.FLAG
     return flags.BIND_NOW in entry.flags or flags.NOW in entry.flags
-
-
-def _relocates_text(entry: lief.ELF.DynamicEntry) -> bool:
-    if isinstance(entry, lief.ELF.DynamicEntryFlags) and lief.ELF.DynamicEntryFlags.FLAG.TEXTREL in entry.flags:
-        return True
-    return entry.tag == lief.ELF.DynamicEntry.TAG.TEXTREL
 
 
 def _marks_branches(binary: lief.ELF.Binary) -> bool:

@@ -6,17 +6,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ortpack_build import host, manifest, source, spec
-from ortpack_build import sources as sources_stage
+from ortpack_build import host, manifest, source
 from ortpack_build.cache import Cache
 from ortpack_build.errors import UsageError, storage_error
-from ortpack_build.kit import model, pack
+from ortpack_build.kit import pack
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from ortpack_build.manifest import Catalog
     from ortpack_build.report import Reporter
 
 
@@ -43,38 +41,6 @@ def add_commands(
     add_kit_options(made)
     made.add_argument("--pack", type=Path, nargs="?", const=Path("dist"), metavar="DIR", help="make it one file in DIR")
     add_cache(made)
-
-
-def listing(catalog: Catalog) -> list[dict[str, object]]:
-    """A row for each variant, target, release and flavour that can be compiled, in the form of `list --json`."""
-    machine = host.detect()
-    own = machine.target(catalog.targets) or f"{machine.os} {machine.arch}"
-    kits = model.load()
-    hosts = {tool.host for tool in kits.tools}
-    rows: list[dict[str, object]] = []
-    for variant in (variant for variant in catalog.variants.values() if variant.source):
-        for target in (target for target in catalog.targets.values() if target.name in kits.targets):
-            tag = kits.targets[target.name].wheel_tag
-            why_not = machine.why_not(target, spec.platform(target, tag), catalog.targets)
-            for release in map(sources_stage.load, sources_stage.releases()):
-                rows += (
-                    {
-                        "variant": variant.name,
-                        "target": target.name,
-                        "ort": release.ort,
-                        "origin": "source",
-                        "flavour": flavour,
-                        "sources": [name for name in release.order if not release.origins[name].unpinned],
-                        "proven": release.proven,
-                        "tag": tag,
-                        "builds_here": own in hosts,
-                        "why_not_built": None if own in hosts else f"there are no compilers for {own}",
-                        "runs_here": why_not is None,
-                        "why_not": why_not,
-                    }
-                    for flavour in kits.flavours
-                )
-    return rows
 
 
 def add_wheel_options(parser: argparse.ArgumentParser) -> None:
@@ -109,12 +75,6 @@ def add_kit_options(parser: argparse._ActionsContainer) -> None:
     """Options that say how a kit is made."""
     parser.add_argument(
         "--flavour", choices=("onnx", "ort"), default="onnx", help="what it loads: .onnx files, or only .ort"
-    )
-    parser.add_argument(
-        "--no-exceptions",
-        dest="exceptions",
-        action="store_false",
-        help="smaller; but an error, a damaged model's too, ends the whole process",
     )
     parser.add_argument("--toolchain", default="zig", metavar="C", help="zig, gcc or clang (default: zig)")
     parser.add_argument(
@@ -155,7 +115,6 @@ def request(options: argparse.Namespace, target: str | None) -> source.Request:
         file=getattr(options, "kit_file", None),
         package=package if linkage == "static" else None,
         baseline=getattr(options, "baseline", None),
-        exceptions=getattr(options, "exceptions", True),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -18,7 +19,6 @@ from msgspec import Struct
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
-from ortpack_build.child import follow
 from ortpack_build.errors import FetchError, HashMismatchError, StorageError
 from ortpack_build.hashing import sha256_of
 
@@ -80,12 +80,6 @@ def fetch(pin: Pin, cache: Cache, report: Reporter, *, environ: Mapping[str, str
     return cache.get("artifacts", pin.sha256, make, check=intact) / pin.file
 
 
-def is_cached(pin: Pin, cache: Cache) -> bool:
-    """Whether `fetch` needs no network: the wheel is in the cache, with the right bytes."""
-    file = cache.path("artifacts", pin.sha256) / pin.file
-    return file.is_file() and sha256_of(file) == pin.sha256
-
-
 def _download(pin: Pin, folder: Path, step: Step, environ: Mapping[str, str] | None, *, live: bool) -> int:
     _pip_version()
     # A folder with a name of its own: should this process be killed, a pip that lives on writes nowhere that a later
@@ -137,15 +131,28 @@ def _pip_version() -> Version:
 
 def _run(command: list[str], step: Step, environ: Mapping[str, str] | None) -> tuple[int, str]:
     """Exit code and output of pip; its progress lines become the step's."""
-    lines: list[str] = []
-
-    def read(line: str) -> None:
-        if progress := re.match(r"Progress (\d+) of (\d+)", line):
-            step.advance(int(progress[1]), int(progress[2]) or None)
-        else:
-            lines.append(line)
-
-    return follow(command, read, environ=environ), "".join(lines)
+    lines = []
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        env=environ,
+    ) as process:
+        try:
+            assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+            for line in process.stdout:
+                if progress := re.match(r"Progress (\d+) of (\d+)", line):
+                    step.advance(int(progress[1]), int(progress[2]) or None)
+                else:
+                    lines.append(line)
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode, "".join(lines)
 
 
 def _room(folder: Path) -> float:

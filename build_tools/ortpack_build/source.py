@@ -46,7 +46,6 @@ class Request:
     Attributes:
         target, host: target names; the host is where it is compiled.
         flavour: "onnx" or "ort".
-        exceptions: whether errors are exceptions, or end the process.
         ort: the release; None for the newest that was tried.
         origin: of the sources, or "auto".
         tree: an onnxruntime tree of the user's.
@@ -72,7 +71,6 @@ class Request:
     file: Path | None = None
     package: str | None = None
     baseline: str | None = None
-    exceptions: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,13 +102,7 @@ def kit(request: Request, context: Context) -> Kit:
     """
     if request.file is not None:
         given = kit_stage.unpack(request.file, context.cache)
-        kit_stage.expect(
-            given,
-            target=request.target,
-            flavour=request.flavour,
-            ort=_release(request),
-            exceptions=request.exceptions,
-        )
+        kit_stage.expect(given, target=request.target, flavour=request.flavour, ort=_release(request))
         return given
     kits = _kits(request)
     compilers = toolchain(request, kits, context)
@@ -123,7 +115,6 @@ def kit(request: Request, context: Context) -> Kit:
     order = kit_stage.Order(
         target=request.target,
         flavour=request.flavour,
-        exceptions=request.exceptions,
         kits=kits,
         pinned=sources_stage.load(_release(request)),
         tree=sources(request, context),
@@ -174,8 +165,6 @@ def toolchain(request: Request, kits: Kits, context: Context) -> Toolchain:
 def _kits(request: Request) -> Kits:
     kits = model.load()
     kits.target(request.target)
-    if not request.exceptions:
-        kits.without_exceptions(request.flavour)  # said before anything is compiled
     return kits if request.baseline is None else kits.with_baseline(request.target, request.baseline)
 
 
@@ -216,7 +205,6 @@ class Linked:
         kit_ = {
             "key": about.key,
             "flavour": about.flavour,
-            "exceptions": about.exceptions,
             "toolchain": about.toolchain,
             "sources": {"origin": about.origin, "key": about.sources},
         }

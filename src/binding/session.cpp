@@ -2,10 +2,6 @@
 
 #include <nanobind/stl/string.h>
 
-#include <cstring>
-
-#include "ort_format.h"
-
 namespace ortpack {
 
 Ports::Ports(std::vector<Port> ports) : ports_(std::move(ports)) {
@@ -52,10 +48,8 @@ size_t read_ports(const Library& library, const OrtSession* session, CountFuncti
     Handle<OrtTypeInfo> info(api);
     check(api, type_of(session, i, info.out()));
     const char* text = name.get<char>();
-    // Names that are not UTF-8 are found by this very object only.
-    PyObject* key = PyUnicode_DecodeUTF8(text, static_cast<Py_ssize_t>(std::strlen(text)), "replace");
+    PyObject* key = PyUnicode_InternFromString(text);
     if (key == nullptr) nb::raise_python_error();
-    PyUnicode_InternInPlace(&key);
     ports.push_back({text, nb::steal(key), ValueType::read(library, info.get())});
   }
   return count;
@@ -86,12 +80,10 @@ Session::Session(Library& library, nb::object model, SessionOptions& options)
       const void* data = PyBytes_AsString(model.ptr());
       const auto size = static_cast<size_t>(PyBytes_Size(model.ptr()));
       const Unlocked unlocked;
-      check_ort_format(data, size);
       check(api, api.CreateSessionFromArray(env, data, size, options.get(), session_.out()));
     } else {
       const OrtPath path(model);
       const Unlocked unlocked;
-      check_ort_format_file(path.c_str());
       check(api, api.CreateSession(env, path.c_str(), options.get(), session_.out()));
     }
   } catch (const Error& error) {

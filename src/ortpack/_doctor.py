@@ -16,7 +16,6 @@ from ortpack._facts import KNOWN, these_facts
 from ortpack._installed import Runtime, installed, search_folders
 from ortpack._machine import this_machine
 from ortpack._plugins import PLUGIN_API, devices_of, vendor_plugins
-from ortpack._resolve import USABLE
 from ortpack._runtime import LIBRARY_VARIABLE, RUNTIME_VARIABLE, LoadedRuntime, explain, runtime
 from ortpack.errors import FallbackWarning, OrtError, ResolutionError
 
@@ -69,9 +68,7 @@ def examine(*, verify: bool) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FallbackWarning)
         try:
-            loaded = runtime()
-            report["loaded"] = _loaded(loaded)
-            _mark_failed(report["runtimes"], loaded.info.name)
+            report["loaded"] = _loaded(runtime())
         except (ResolutionError, OrtError) as error:
             report["error"] = str(error)
     report["warnings"] += [str(warning.message) for warning in caught]
@@ -101,15 +98,6 @@ def _verdicts(resolution: Resolution) -> list[dict[str, Any]]:
         }
         for candidate in resolution.candidates
     ]
-
-
-def _mark_failed(rows: list[dict[str, Any]], loaded: str) -> None:
-    """What comes before the runtime that was loaded at last could not be: a warning has its reason."""
-    names = [row["name"] for row in rows]
-    if loaded in names[1:] and rows[names.index(loaded)]["verdict"] == USABLE:
-        for row in rows[: names.index(loaded)]:
-            row["verdict"] = "failed"
-        rows[names.index(loaded)]["verdict"] = "chosen"
 
 
 def _loaded(loaded: LoadedRuntime) -> dict[str, Any]:

@@ -71,17 +71,11 @@ class Facts:
 
     def system_library(self, name: str) -> Path | None:
         """The file called `name` in the folders that the dynamic loader searches, or in a conda environment's."""
-        for folder in (*self._conda_folders(), *self._library_folders()):
+        folders = [Path(sys.prefix) / "lib"] if (Path(sys.prefix) / "conda-meta").is_dir() else []
+        for folder in (*folders, *self._library_folders()):
             if (file := folder / name).is_file():
                 return file
         return None
-
-    def _conda_folders(self) -> list[Path]:
-        """Where the conda environment that this Python belongs to, if any, has its libraries."""
-        prefix = Path(sys.prefix)
-        if not (prefix / "conda-meta").is_dir():
-            return []
-        return [prefix / "Library" / "bin"] if self._platform == "win32" else [prefix / "lib"]
 
     def _driver_library(self, name: str) -> Path | None:
         """As `system_library`; LD_LIBRARY_PATH counts too, as for the provider that will look for its driver."""

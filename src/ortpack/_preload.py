@@ -48,17 +48,6 @@ def preload(
     return done
 
 
-def refused(files: Iterable[Path]) -> list[str]:
-    """What the system says of each of these libraries that can't be loaded: ONNX Runtime only logs it."""
-    reasons = []
-    for file in files:
-        try:
-            _load(file.resolve())
-        except OSError as error:
-            reasons.append(str(error))
-    return reasons
-
-
 def _load(file: Path) -> object:
     import ctypes  # noqa: PLC0415 - only where something is preloaded
 

@@ -258,26 +258,7 @@ def _prove(loaded: LoadedRuntime) -> None:
         if provider != CPU:
             from ortpack._binding import NativeSessionOptions  # noqa: PLC0415 - native code
 
-            try:
-                NativeSessionOptions(loaded.library).append_provider(provider, {})
-            except OrtError as error:
-                raise with_cause(error, loaded) from None
-
-
-def with_cause(error: OrtError, loaded: LoadedRuntime) -> OrtError:
-    """An error of adding a provider, with what the system says of a runtime's libraries that it can't load."""
-    own = loaded.info
-    files = [own.path / name for name in own.files if own.path / name != own.library and _is_library(name)]
-    if own.host and own.host.runtime:
-        files += [own.path.parent / own.host.runtime / name for name in own.host.files]
-    from ortpack._preload import refused  # noqa: PLC0415 - something has failed
-
-    reasons = [reason for reason in refused(files) if reason not in str(error)]
-    return type(error)(f"{error}: {'; '.join(reasons)}") if reasons else error
-
-
-def _is_library(name: str) -> bool:
-    return name.endswith((".so", ".dylib", ".dll")) or ".so." in name
+            NativeSessionOptions(loaded.library).append_provider(provider, {})
 
 
 def _load(found: Runtime, resolution: Resolution) -> LoadedRuntime:

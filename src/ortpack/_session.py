@@ -27,6 +27,21 @@ if TYPE_CHECKING:
 
     Providers = Sequence[str | tuple[str, Mapping[str, object]]]
 
+__all__ = [
+    "InferenceSession",
+    "ModelMetadata",
+    "NodeArg",
+    "PlacedNode",
+    "get_all_providers",
+    "get_available_providers",
+    "get_build_info",
+    "get_device",
+    "get_version_string",
+    "set_default_logger_severity",
+    "set_default_logger_verbosity",
+    "set_global_thread_pool_sizes",
+]
+
 CPU = "CPUExecutionProvider"
 
 # Every execution provider that some build of ONNX Runtime has, best first.
@@ -232,11 +247,7 @@ class InferenceSession(Session):
                 if automatic and allow_fallback and self._accelerated(loaded):
                     following = next_best(loaded, error)
                 if following is None:
-                    from ortpack._refusal import explained  # noqa: PLC0415 - only for what failed
-
-                    if (better := explained(error, loaded.info, model)) is error:
-                        raise
-                    raise better from error
+                    raise
                 loaded = following
 
     @staticmethod
@@ -398,12 +409,7 @@ def _append(
             raise InvalidArgument(
                 f"{CPU} can run every node, so {wanted[position + 1][0]} after it would get none; put {CPU} last"
             )
-        try:
-            native.append_provider(name, options)
-        except OrtError as error:
-            from ortpack._runtime import with_cause  # noqa: PLC0415 - has been imported
-
-            raise with_cause(error, loaded) from None
+        native.append_provider(name, options)
 
 
 def get_available_providers() -> list[str]:

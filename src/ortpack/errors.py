@@ -74,25 +74,6 @@ class NotFound(OrtError):
     """ORT_NOT_FOUND: what was asked for does not exist."""
 
 
-# --- the same, where more is known than ONNX Runtime says --------------------------------------------------------
-
-
-class MissingOperator(NotImplemented):
-    """A model needs operators that the runtime was built without; the message has the command that adds them.
-
-    Attributes:
-        operators: (domain, name, opset) of each; none if only a type is missing.
-    """
-
-    def __init__(self, message: str, operators: tuple[tuple[str, str, int], ...] = ()) -> None:
-        super().__init__(message)
-        self.operators = operators
-
-
-class ModelFormatError(InvalidArgument):
-    """A model of a format, or a version of it, that the runtime does not load; the message says how to convert."""
-
-
 # --- before a runtime runs ---------------------------------------------------------------------------------------
 
 

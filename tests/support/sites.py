@@ -10,12 +10,9 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from support.official import NEWEST, library
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 SILENT = {"PYTHONWARNINGS": "default", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -57,30 +54,19 @@ class Site:
         (folder / "runtime.json").write_text(json.dumps(data))
         return folder
 
-    def run(
-        self, *arguments: str, cwd: Path | None = None, under: Sequence[str] = (), **variables: str
-    ) -> subprocess.CompletedProcess[str]:
-        """A new Python with this site and these environment variables, run by the program `under`, if one is given."""
+    def run(self, *arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+        """A new Python with this site and these environment variables."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ORTPACK_")}
         environment = {**inherited, **SILENT, "PYTHONPATH": str(self.folder), **variables}
         return subprocess.run(
-            [*under, sys.executable, *arguments],
+            [sys.executable, *arguments],
             env=environment,
             cwd=cwd or self.folder,
             capture_output=True,
             text=True,
             check=False,
-            timeout=900 if under else 120,
+            timeout=120,
         )
 
     def code(self, code: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return self.run("-c", code, cwd=None, **variables)
-
-
-def no_nvidia_driver() -> bool:
-    from ortpack._facts import these_facts
-
-    return these_facts()["nvidia-driver"] == ()
-
-
-needs_no_driver = pytest.mark.skipif(not no_nvidia_driver(), reason="this machine has an NVIDIA driver")

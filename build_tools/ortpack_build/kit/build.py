@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ortpack_build.cache import Cache
-    from ortpack_build.kit.model import Flavour, Group, Instead, Kits
+    from ortpack_build.kit.model import Flavour, Group, Kits
     from ortpack_build.report import Reporter, Step
     from ortpack_build.sources import Sources, SourceTree
     from ortpack_build.toolchain import Compilers, Toolchain
@@ -63,7 +63,6 @@ class Order:
         pinned, tree: the sources, as data and as folder.
         toolchain: the compilers.
         tools: name and version of the tools that have a say in the result.
-        exceptions: whether errors are exceptions, or end the process.
     """
 
     target: str
@@ -73,7 +72,6 @@ class Order:
     tree: SourceTree
     toolchain: Toolchain
     tools: Mapping[str, str]
-    exceptions: bool = True
 
     @property
     def options(self) -> dict[str, str]:
@@ -83,18 +81,11 @@ class Order:
         return {
             **self.kits.options,
             **self.kits.flavours[self.flavour].options,
-            **({} if self.exceptions else self.kits.without_exceptions(self.flavour).options),
             "CMAKE_C_FLAGS": flags,
             "CMAKE_CXX_FLAGS": " ".join((flags, *self.kits.flags.cxx)),
             "CMAKE_C_FLAGS_RELEASE": release,
             "CMAKE_CXX_FLAGS_RELEASE": release,
         }
-
-    @property
-    def instead(self) -> tuple[Instead, ...]:
-        """Functions that a library of the kit has shorter ones for."""
-        more = () if self.exceptions else self.kits.without_exceptions(self.flavour).instead
-        return (*self.kits.link.instead, *more)
 
     @property
     def key(self) -> str:
@@ -108,7 +99,6 @@ class Order:
             self.kits.link,
             self.kits.headers,
             self.options,
-            *((self.instead,) if not self.exceptions else ()),
             self.tree.key,
             dict(self.toolchain.identity),
             dict(self.tools),
@@ -132,8 +122,7 @@ def make(
     work, shared = cache.path("work", key), cache.root / "toolchain"
 
     def into(folder: Path) -> None:
-        kind = order.flavour if order.exceptions else f"{order.flavour}, no exceptions"
-        with report.step(f"Compiling ONNX Runtime {order.tree.ort} ({kind}) for {order.target}") as step:
+        with report.step(f"Compiling ONNX Runtime {order.tree.ort} ({order.flavour}) for {order.target}") as step:
             work.mkdir(parents=True, exist_ok=True)
             with _alone(work / "running", report) as held:
                 build = _Build(order, programs, jobs=jobs, work=work, shared=shared, environ=environ, report=report)
@@ -313,14 +302,13 @@ class _Build:
             tag=order.toolchain.tag,
             flags={group.name: group.flags for group in order.kits.groups},
             options=order.options,
-            exceptions=order.exceptions,
             model_formats=flavour.model_formats,
             tables=order.tree.tables,
             recipe=Recipe(
                 archives=tuple(archive.name for archive in archives),
                 roots=order.kits.link.roots,
                 flags=order.kits.link.flags,
-                instead=order.instead,
+                instead=order.kits.link.instead,
                 spares=spares.find(self.source / _ORT, archives),
                 libraries=self.line.libraries,
                 library=self.line.library.format(ort=order.tree.ort),

@@ -60,7 +60,6 @@ class KitJson(Struct, frozen=True, kw_only=True):
     tables: tuple[Table, ...]
     recipe: Recipe
     files: dict[str, str]  # path → SHA-256
-    exceptions: bool = True  # whether errors are exceptions, or end the process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,11 +121,11 @@ def read(folder: Path) -> Kit:
 _ANEW = "Get it anew, or remove it so that it is made anew."
 
 
-def expect(kit: Kit, *, target: str, flavour: str, ort: str, exceptions: bool = True) -> None:
+def expect(kit: Kit, *, target: str, flavour: str, ort: str) -> None:
     """Whether a kit is the one that is needed.
 
     Raises:
-        KitError: it is for another target, flavour or release, or of the other kind as to exceptions.
+        KitError: it is for another target, flavour or release.
     """
     about = kit.about
     for what, wanted, actual in (
@@ -136,8 +135,3 @@ def expect(kit: Kit, *, target: str, flavour: str, ort: str, exceptions: bool = 
     ):
         if wanted != actual:
             raise KitError(f"The kit is for {what} {actual}, not {wanted}.")
-    if about.exceptions != exceptions:
-        raise KitError(
-            f"The kit was compiled with{'' if about.exceptions else 'out'} exceptions.",
-            hint=f"{'Leave --no-exceptions out' if about.exceptions else 'Say --no-exceptions'}, or use another kit.",
-        )

@@ -21,26 +21,11 @@ class _Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
 
 
-class Instead(_Model, frozen=True):
-    """A function of a library that is linked in, exchanged for a shorter one."""
-
-    symbol: str
-    code: Annotated[str, Meta(description="C, a definition of `{name}`")]
-
-
-class WithoutExceptions(_Model, frozen=True):
-    """A kit whose errors end the process."""
-
-    options: Annotated[dict[str, str], Meta(description="For CMake, on top of the flavour's")]
-    instead: Annotated[tuple[Instead, ...], Meta(description="Where LLD links, besides those of `link`")] = ()
-
-
 class FlavourLine(_Model, frozen=True):
     """What a kit can load."""
 
     model_formats: tuple[Literal["onnx", "ort"], ...]
     options: Annotated[dict[str, str], Meta(description="For CMake, on top of those of every kit")]
-    without_exceptions: Annotated[WithoutExceptions | None, Meta(description="If it can do without")] = None
 
 
 class Flags(_Model, frozen=True):
@@ -65,6 +50,13 @@ class Link(_Model, frozen=True):
     roots: Annotated[tuple[str, ...], Meta(min_length=1, description="Symbols to start from, and to export")]
     flags: Annotated[tuple[str, ...], Meta(description="For the linker itself")]
     instead: Annotated[tuple[Instead, ...], Meta(description="Where LLD links")] = ()
+
+
+class Instead(_Model, frozen=True):
+    """A function of a library that is linked in, exchanged for a shorter one."""
+
+    symbol: str
+    code: Annotated[str, Meta(description="C, a definition of `{name}`")]
 
 
 class TargetLine(_Model, frozen=True):
@@ -170,21 +162,6 @@ class Kits(_Model, frozen=True):
         if not re.fullmatch(r"\d{1,3}\.\d{1,3}", baseline):
             raise UsageError(f"--baseline {baseline!r} is no version of a libc.", hint=f"For instance {line.baseline}.")
         return replace(self, targets={**self.targets, name: replace(line, baseline=baseline)})
-
-    def without_exceptions(self, flavour: Flavour) -> WithoutExceptions:
-        """What a kit of a flavour without exceptions is made with.
-
-        Raises:
-            UsageError: the flavour can't do without.
-        """
-        found = self.flavours[flavour].without_exceptions
-        if found is None:
-            able = [name for name, line in self.flavours.items() if line.without_exceptions is not None]
-            raise UsageError(
-                f"The {flavour} flavour needs exceptions: ONNX Runtime leaves them out of minimal builds only.",
-                hint=f"Leave --no-exceptions out, or take --flavour {' or '.join(able)}.",
-            )
-        return found
 
     def tool(self, name: str, host: str) -> Tool:
         """A tool for the machine that compiles.

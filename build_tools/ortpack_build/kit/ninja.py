@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ortpack_build.child import follow
 from ortpack_build.errors import StorageError, ToolError
 
 if TYPE_CHECKING:
@@ -115,15 +115,30 @@ def run(
     """
     started = clock()
     state = Log()
-    with log.open("w", encoding="utf-8") as copy:
-
-        def read(line: str) -> None:
-            copy.write(line)
-            if steps := state.read(line):
-                on_progress(Progress(done=steps[0], total=steps[1], seconds=clock() - started))
-
-        code = follow(command, read, environ={**environ, "NINJA_STATUS": STATUS}, held=held)
-    if code == 0:
+    with (
+        log.open("w", encoding="utf-8") as copy,
+        subprocess.Popen(
+            command,
+            env={**environ, "NINJA_STATUS": STATUS},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            pass_fds=held,
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+            for line in process.stdout:
+                copy.write(line)
+                if steps := state.read(line):
+                    on_progress(Progress(done=steps[0], total=steps[1], seconds=clock() - started))
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode == 0:
         return
     explanation = state.explain()
     if any(words in explanation for words in _FULL):

@@ -25,8 +25,7 @@ _CHUNK = 1 << 16
 def file_name(kit: Kit) -> str:
     """Name of the packed kit."""
     about = kit.about
-    kind = about.flavour if about.exceptions else f"{about.flavour}-noexcept"
-    return f"ortpack-kit-{about.target}-{kind}-{about.ort_version}.tar.zst"
+    return f"ortpack-kit-{about.target}-{about.flavour}-{about.ort_version}.tar.zst"
 
 
 def pack(kit: Kit, folder: Path) -> Path:

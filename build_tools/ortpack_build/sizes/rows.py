@@ -7,6 +7,8 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import lief
+
 from ortpack_build.errors import BinaryError
 from ortpack_build.hashing import sha256_of
 from ortpack_build.sizes.model import Row, Sizes, load
@@ -80,12 +82,20 @@ def _sizes(library: Path, totals: Mapping[tuple[str, tuple[str, ...]], Mapping[s
 
 def _file_sections(library: Path) -> dict[str, int]:
     """Section → bytes in the file."""
-    from ortpack_build import binary_reader  # noqa: PLC0415 - slow, and few commands look into a library
-
-    found = binary_reader.sections(library)
-    if found is None:
+    parsed = lief.parse(str(library))
+    if not isinstance(parsed, lief.ELF.Binary | lief.PE.Binary | lief.MachO.Binary):
         raise BinaryError(f"{library.name} is no native library (not ELF, Mach-O or PE), or damaged.")
-    return found
+    found: dict[str, int] = defaultdict(int)
+    for section in parsed.sections:
+        if isinstance(section, lief.ELF.Section) and section.type == lief.ELF.Section.TYPE.NOBITS:
+            continue  # made of zeros when it is loaded
+        size = section.sizeof_raw_data if isinstance(section, lief.PE.Section) else section.size
+        name = section.name if isinstance(section.name, str) else section.name.decode("utf-8", "replace")
+        if isinstance(section, lief.MachO.Section) and not section.offset:
+            continue
+        if name and size:
+            found[name] += size
+    return dict(found)
 
 
 class _Registrations:

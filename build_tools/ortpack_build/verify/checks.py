@@ -19,7 +19,7 @@ from ortpack_build import binary
 from ortpack_build.hashing import sha256
 from ortpack_build.requirements import source_of, stated
 from ortpack_build.runtime_json import FOLDER, NAME, RuntimeJson
-from ortpack_build.spec import Compiled, distribution
+from ortpack_build.spec import distribution
 from ortpack_build.tags import version_key
 from ortpack_build.wheel import escaped_name
 
@@ -39,15 +39,15 @@ class Check:
     title: str
     run: Callable[[Subject], Finding]
     needs: tuple[str, ...] = ()  # checks that must have passed
+    informs: bool = False  # reports facts, and holds whatever they are
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a check found. No problems: it holds. `informs`: nothing was asked of it, these are facts."""
+    """What a check found. No problems: it holds."""
 
     problems: tuple[str, ...] = ()
     detail: str = ""
-    informs: bool = False
 
 
 def _archive(subject: Subject) -> Finding:
@@ -326,34 +326,7 @@ def _hardening(subject: Subject) -> Finding:
         on = [key for key, on in facts.hardening.items() if on]
         return f"{name}: {', '.join(on) or 'nothing'}" + (f" (without {', '.join(off)})" if off else "")
 
-    required = _required(subject)
-    return Finding(
-        problems=tuple(
-            f"{name} is without {key}"
-            for name, facts in subject.binaries.items()
-            for key in required
-            if not facts.hardening.get(key, False)
-        ),
-        detail="; ".join(line(*item) for item in subject.binaries.items()),
-        informs=not required,
-    )
-
-
-def _required(subject: Subject) -> tuple[str, ...]:
-    """The protections that the libraries must have: an official one is as its maker left it."""
-    if not isinstance(subject.spec.source, Compiled):
-        return ()
-    return subject.catalog.policies[subject.catalog.targets[subject.spec.target].policy].hardening
-
-
-def _paths(subject: Subject) -> Finding:
-    if not isinstance(subject.spec.source, Compiled):
-        return Finding(detail="an official library is as its maker left it", informs=True)
-    problems = []
-    for name in subject.binaries:
-        if found := binary.build_paths({**subject.contents, **subject.added}[name]):
-            problems.append(f"{name} holds {len(found)} paths of the machine that built it, for instance {found[0]}")
-    return Finding(problems=tuple(problems), detail="none")
+    return Finding(detail="; ".join(line(*item) for item in subject.binaries.items()))
 
 
 _READABLE = ("archive", "runtime.json")
@@ -379,6 +352,5 @@ CHECKS: tuple[Check, ...] = (
         needs=("architecture",),
     ),
     Check(name="stack", title="not executable", run=_stack, needs=("architecture",)),
-    Check(name="hardening", title="protections of each library", run=_hardening, needs=("architecture",)),
-    Check(name="paths", title="none of the machine that built it", run=_paths, needs=("architecture",)),
+    Check(name="hardening", title="protections of each library", run=_hardening, needs=("architecture",), informs=True),
 )

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import re
-import shutil
 import subprocess
 import sys
 import warnings
@@ -17,10 +16,9 @@ from typing import TYPE_CHECKING
 import lief
 import pytest
 
-from ortpack_build import binary, manifest
+from ortpack_build import manifest
 from ortpack_build.spec import releases
 from ortpack_build.verify import CHECKS, Verdict, verify
-from ortpack_build.verify.official import beside
 from support.command import run
 from support.tampering import INFO, RUNTIME_JSON, SBOM, Files, cover_up, edit_runtime, read, record, write
 
@@ -57,7 +55,7 @@ def test_the_wheel_of_every_pinned_release_holds(cache: Path, tmp_path: Path, or
     scratch.mkdir()
     rows = verify(Path(done.stdout.strip()), CATALOG, scratch)
     assert {row.check: row.verdict for row in rows} == {
-        name: Verdict.INFO if name in {"hardening", "paths"} else Verdict.PASS for name in ALL
+        name: Verdict.INFO if name == "hardening" else Verdict.PASS for name in ALL
     }, [row for row in rows if row.verdict is Verdict.FAIL]
 
 
@@ -395,96 +393,6 @@ def test_random_changes_never_get_out_as_exceptions(sound: Files, tmp_path: Path
     if chance.random() < 0.5:
         record(files)
     failures(write(tmp_path / NAME, files), tmp_path / "scratch")
-
-
-# --- protections, and the official library --------------------------------------------------------------------------
-
-_HARD = ["-shared", "-fPIC", "-O2", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong", "-Wl,-z,relro,-z,now"]
-_C = """
-#include <stdio.h>
-#include <string.h>
-int f(const char *from, int n) { char to[64]; memcpy(to, from, n); return puts(to); }
-"""
-
-
-@pytest.mark.skipif(shutil.which("gcc") is None or sys.platform != "linux", reason="needs gcc")
-@pytest.mark.parametrize(
-    ("lacks", "flags", "code"),
-    [
-        (set[str](), [], ""),
-        ({"BIND_NOW"}, ["-Wl,-z,lazy"], ""),
-        ({"RELRO"}, ["-Wl,-z,norelro"], ""),
-        ({"NX"}, ["-Wl,-z,execstack"], ""),
-        ({"stack protector"}, ["-fno-stack-protector"], ""),
-        ({"FORTIFY"}, ["-U_FORTIFY_SOURCE"], ""),
-        ({"no TEXTREL"}, ["-Wl,-z,notext"], '__asm__(".text\\n.quad puts");'),
-    ],
-)
-def test_a_protection_that_is_missing_is_seen(lacks: set[str], flags: list[str], code: str, tmp_path: Path) -> None:
-    library = tmp_path / "lib.so"
-    (tmp_path / "lib.c").write_text(_C + code)
-    subprocess.run(["gcc", *_HARD, *flags, tmp_path / "lib.c", "-o", library], check=True)
-    found = binary.inspect(library, os.uname().machine).hardening
-    assert {name for name, on in found.items() if not on} - {"CET/BTI"} == lacks
-
-
-def from_source(files: Files) -> None:
-    """The official library, said to be compiled here."""
-    del files[SHARED]
-    kit = {"key": "0" * 64, "flavour": "onnx", "toolchain": {"name": "zig"}}
-    edit_runtime(files, lambda data: data.update(provenance={"origin": "source", "kit": kit}))
-    cover_up(files)
-
-
-def test_what_is_compiled_must_be_protected_and_hold_no_path_of_its_builder(sound: Files, tmp_path: Path) -> None:
-    files = dict(sound)
-    from_source(files)
-    found = failures(write(tmp_path / NAME, files), tmp_path / "first")
-    assert re.search(r"libonnxruntime\.so\.1\.32\.0 holds \d+ paths of the machine that built it", found["paths"])
-    assert "hardening" not in found
-    parsed = lief.parse(list(files[LIBRARY]))
-    assert isinstance(parsed, lief.ELF.Binary)
-    tags = lief.ELF.DynamicEntry.TAG
-    for tag in (tags.FLAGS, tags.FLAGS_1):
-        parsed.remove(tag)
-    files[LIBRARY] = bytes(parsed.write_to_bytes())
-    cover_up(files)
-    found = failures(write(tmp_path / NAME, files), tmp_path / "second")
-    assert found["hardening"] == "libonnxruntime.so.1.32.0 is without BIND_NOW"
-
-
-def test_beside_the_official_library(wheels: Mapping[str, Path], cache: Path, tmp_path: Path) -> None:
-    done = run("verify", "--no-run", "--compare", "--cache", cache, wheels["linux-x86_64"])
-    rows = dict(re.findall(r"^official: (.+?)  +\w+ +(.+?) *$", done.stdout, re.MULTILINE))
-    assert done.returncode == 0
-    assert rows["BIND_NOW"] == "yes; official: yes"
-    assert rows["no path of its builder"] == "no; official: no"
-    assert re.fullmatch(r"(\d+\.\d\d MB); official: \1", rows["size"])
-    # Nothing is fetched, or compared, unless it is asked for.
-    done = run("verify", "--no-run", "--cache", tmp_path / "empty", wheels["linux-x86_64"])
-    assert done.returncode == 0
-    assert "official:" not in done.stdout
-    done = run(
-        *("verify", "--no-run", "--compare", "--cache", tmp_path / "empty", wheels["linux-x86_64"]),
-        PIP_INDEX_URL="http://127.0.0.1:9/",
-        PIP_FIND_LINKS="",
-        PIP_RETRIES="0",
-    )
-    assert done.returncode == 4
-    assert "could not be fetched" in done.stderr
-
-
-def test_worse_than_the_official_library_fails() -> None:
-    rows = {
-        row.check: row
-        for row in beside({"NX": True, "FORTIFY": False, "CET": False}, {"NX": False, "FORTIFY": True, "CET": False})
-    }
-    assert {name: row.verdict for name, row in rows.items()} == {
-        "official: NX": Verdict.PASS,
-        "official: FORTIFY": Verdict.FAIL,
-        "official: CET": Verdict.PASS,
-    }
-    assert rows["official: FORTIFY"].detail == "no; official: yes"
 
 
 # --- the command ---------------------------------------------------------------------------------------------------

@@ -6,10 +6,11 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from support.models import model
 from support.official import NEWEST, OLDER, library
 from support.runs import last_line
-from support.sites import needs_no_driver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +33,29 @@ def claim_cuda(site: Site, **changes: Any) -> Path:
     return site.add("cuda", providers=[CUDA, CPU], devices={"cuda": [CUDA, CPU], "cpu": [CPU]}, **given)
 
 
+@pytest.fixture
+def driver(tmp_path: Path) -> str:
+    """A folder with a stand-in for NVIDIA's driver: a library that reports a version and can do nothing else."""
+    code = b"int cuInit(unsigned f) { return 100; } int cuDriverGetVersion(int *v) { *v = 13000; return 0; }"
+    file = tmp_path / "driver" / "libcuda.so.580.65.06"
+    file.parent.mkdir()
+    command = ["cc", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-x", "c", "-", "-o", str(file)]
+    subprocess.run(command, input=code, check=True)
+    (file.parent / "libcuda.so.1").symlink_to(file.name)
+    return str(file.parent)
+
+
 def session(wish: str = "", shown: str = ".get_providers()") -> str:
     return f"import ortpack; print(ortpack.InferenceSession({str(model('silero_vad'))!r}{wish}){shown})"
+
+
+def no_nvidia_driver() -> bool:
+    from ortpack._facts import these_facts
+
+    return these_facts()["nvidia-driver"] == ()
+
+
+needs_no_driver = pytest.mark.skipif(not no_nvidia_driver(), reason="this machine has an NVIDIA driver")
 
 
 @needs_no_driver

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
-import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +24,8 @@ import numpy as np
 import ortpack
 from support.models import feeds
 
-MODELS = {models!r}
-
 def compare(name, **wish):
-    path = MODELS[name]
+    path = {models!r}[name]
     session = ortpack.InferenceSession(path, **wish)
     expected = ortpack.InferenceSession(path, runtime="cpu").run(None, feeds(name))
     found = session.run(None, feeds(name))
@@ -48,17 +44,6 @@ def helpers(request: pytest.FixtureRequest) -> str:
 def offered_on_this_cpu() -> bool:
     """OpenVINO's plugin offers the CPU as a device on Intel's only."""
     return "GenuineIntel" in Path("/proc/cpuinfo").read_text()
-
-
-def on_intel() -> list[str] | None:
-    """The command that runs a program on a CPU of Intel's; none where that can't be had."""
-    if offered_on_this_cpu():
-        return []
-    emulator = shutil.which("qemu-x86_64")
-    return [emulator, "-cpu", "Haswell"] if emulator and platform.machine() == "x86_64" else None
-
-
-INTEL = on_intel()
 
 
 def test_a_vendors_cpu_plugin_is_found_and_gives_the_same_results(site: Site, helpers: str) -> None:
@@ -86,46 +71,6 @@ def test_a_plugin_that_gets_no_node_at_all_is_a_warning_or_an_error(site: Site, 
     message = last_line(site.code(helpers + code % ", allow_fallback=False"))
     assert "ortpack.errors" in message
     assert "CPU" in message
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-@pytest.mark.skipif(INTEL is None, reason="neither a CPU of Intel's nor qemu-x86_64 (Debian: apt install qemu-user)")
-def test_several_providers_and_releases_run_the_same_models_in_one_process(site: Site, helpers: str) -> None:
-    """Everything side by side: OpenVINO offers its CPU device on Intel's only, so elsewhere qemu plays one."""
-    site.add("cpu")
-    site.add("old", release=OLDER, priority=-1)
-    for package in ("onnxruntime-ep-openvino", "nxrt-ep-cpu", "onnxruntime-ep-webgpu"):
-        install(package, site.folder)
-    code = """
-for name, wish in (("ppocr_det", {"device": "openvino"}), ("silero_vad", {"device": "nxrt-ep-cpu"}),
-                   ("ppocr_det", {"runtime": "old"}), ("silero_vad", {"runtime": "old"})):
-    session = ortpack.InferenceSession(MODELS[name], **wish)
-    expected = ortpack.InferenceSession(MODELS[name], runtime="cpu").run(None, feeds(name))
-    difference = max(float(np.abs(a - b).max()) for a, b in zip(session.run(None, feeds(name)), expected))
-    print(name, session.runtime.library.version, session.get_providers()[0], difference)
-ran = ortpack.InferenceSession(MODELS["ppocr_det"], device="openvino").placement()
-print({provider: len(nodes) for provider, nodes in ran.items()})
-for device, model in (("webgpu", "ppocr_det"), ("openvino", "silero_vad")):
-    try:
-        ortpack.InferenceSession(MODELS[model], device=device)
-    except ortpack.OrtpackError as error:
-        print(type(error).__name__, str(error).partition(chr(10))[0])
-"""
-    done = site.run("-c", helpers + code, under=INTEL or ())
-    assert done.returncode == 0, done.stderr
-    *runs, placed, webgpu, silero = done.stdout.splitlines()
-    assert [line.split()[:3] for line in runs] == [
-        ["ppocr_det", NEWEST, "OpenVINOExecutionProvider"],
-        ["silero_vad", NEWEST, "cpu_ep"],
-        ["ppocr_det", OLDER, "CPUExecutionProvider"],
-        ["silero_vad", OLDER, "CPUExecutionProvider"],
-    ]
-    assert all(float(line.split()[3]) < 1e-4 for line in runs), runs
-    assert placed == "{'OpenVINOExecutionProvider': 328}"
-    assert "RuntimeLoadError" in webgpu
-    assert "it offers no device on this machine" in webgpu
-    assert silero.startswith("EPFail could not load the model")  # its branches have inputs of unknown rank
 
 
 def test_openvino_runs_where_it_offers_a_device_and_says_so_where_it_does_not(site: Site, helpers: str) -> None:

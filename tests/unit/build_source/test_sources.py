@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ from ortpack_build.errors import (
 from ortpack_build.hashing import sha256
 from ortpack_build.manifest import shipped_folder
 from ortpack_build.report import Reporter
-from ortpack_build.sources import apt, deb, model, tree, url
+from ortpack_build.sources import deb, model, tree, url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -214,53 +213,6 @@ def test_a_tree_of_the_users(case: _Case, tmp_path: Path) -> None:
         case.obtain(path=mine, modified=True, tree=pins)
     with pytest.raises(SourceError, match="no tree of ONNX Runtime"):
         case.obtain(path=tmp_path)
-
-
-def test_a_tree_of_the_users_that_is_incomplete(case: _Case, tmp_path: Path) -> None:
-    mine = tmp_path / "mine"
-    (mine / "core").mkdir(parents=True)
-    (mine / "VERSION_NUMBER").write_text("1.21.0\n")
-    pins = {"core": tree.digest(mine / "core"), "cmake": "0" * 64}
-    with pytest.raises(SourceError, match="is incomplete: it has no cmake"):
-        case.obtain(path=mine, modified=True, tree=pins)
-    with pytest.raises(SourceError, match=r"lacks p\.patch"):
-        case.obtain(path=mine, modified=True)
-    (mine / "p.patch").write_text(_PATCH)
-    with pytest.raises(SourceError, match=r"lacks t\.cc") as caught:
-        case.obtain(path=mine, modified=True)
-    assert "Is it complete?" in caught.value.hint
-    assert not list((case.cache.root / "sources").glob("*"))
-
-
-def test_a_cached_archive_that_was_replaced_is_fetched_anew(case: _Case, capfd: pytest.CaptureFixture[str]) -> None:
-    first = case.obtain()
-    archive = case.cache.path("artifacts", sha256(case.ort)) / "ort.tar.gz"
-    archive.write_bytes(_tar({"ort-1/VERSION_NUMBER": "evil"}))
-    shutil.rmtree(first.parent)
-    assert case.obtain() == first
-    assert archive.read_bytes() == case.ort
-    assert "The cached ort.tar.gz is damaged; it is fetched anew." in " ".join(capfd.readouterr().err.split())
-
-
-def test_apt_without_the_pinned_file(case: _Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a mirror that has moved on: another release of the package, or none."""
-
-    def download(_wanted: apt.Wanted, *, into: Path, **_: object) -> str:
-        (into / "dep_2.orig.tar.gz").write_bytes(b"newer")
-        return "E: Unable to find a source package for dep"
-
-    monkeypatch.setattr(apt, "download", download)
-    archives = [
-        {"component": "onnxruntime", "from": "nothing", "write": {"VERSION_NUMBER": "1.21.0"}},
-        {"component": "dep", "from": "apt-source", "package": "dep", "file": "dep_1.orig.tar.gz", "sha256": "0" * 64},
-    ]
-    origins = {"main": {"summary": "s", "suite": "trixie", "archives": archives}}
-    with pytest.raises(FetchError) as caught:
-        case.obtain(origin="main", origins=origins)
-    message = caught.value.paragraph()
-    assert "apt did not give dep_1.orig.tar.gz of dep (it gave dep_2.orig.tar.gz). E: Unable to find" in message
-    assert "Use another origin than main, or --source TREE." in message
-    assert not list((case.cache.root / "artifacts").glob("*"))
 
 
 def test_unknown_origin_and_release(case: _Case) -> None:

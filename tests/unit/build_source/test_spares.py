@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ortpack_build.kernels import spares
 from ortpack_build.kernels.spares import Spare
 from ortpack_build.sizes import Piece
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _HEADER = """
 extern const T MlasDefault;

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ortpack_build.binary import build_paths, inspect, split_version, whence
+from ortpack_build.binary import inspect, split_version, whence
 from ortpack_build.errors import BinaryError
 
 if TYPE_CHECKING:
@@ -66,20 +66,3 @@ def test_what_is_no_library_is_a_clear_error(tmp_path: Path, data: bytes) -> Non
     file.write_bytes(data)
     with pytest.raises(BinaryError, match=r"lib\.so"):
         inspect(file, "x86_64")
-
-
-@pytest.mark.parametrize(
-    ("data", "paths"),
-    [
-        (b"\0/home/me/work/session.cc\0", ("/home/me/work/session.cc",)),
-        (b"(/onnxruntime_src/core/a.h:12)", ("/onnxruntime_src/core/a.h",)),
-        (b"\0/root/.cache/x\0/build/y\0", ("/build/y", "/root/.cache/x")),
-        (b"/usr/lib/gcc/crtbegin.o twice /usr/lib/gcc/crtbegin.o", ("/usr/lib/gcc/crtbegin.o",)),
-        (b"\0C:\\a\\_work\\1\\b\\file.cc\0", (r"C:\a\_work\1\b\file.cc",)),
-        (b"src/onnxruntime/core/a.cc\0../b.h\0", ()),
-        (b"/proc/self/maps\0/sys/devices/system/cpu\0/dev/urandom\0/etc/localtime", ()),
-        (b"https://onnxruntime.ai/docs/a.html\0text/x.cc\0and/or", ()),
-    ],
-)
-def test_paths_of_a_builder(data: bytes, paths: tuple[str, ...]) -> None:
-    assert build_paths(data) == paths

@@ -167,25 +167,6 @@ def test_a_library_of_a_wheel_comes_before_the_systems(tmp_path: Path) -> None:
     assert facts.find({"library": "libc.so.99"}) is None
 
 
-@pytest.mark.parametrize(
-    ("platform", "library", "place"),
-    [("linux", "libcudart.so.13", "lib"), ("win32", "cudart64_13.dll", "Library/bin")],
-)
-def test_a_library_of_the_conda_environment_comes_after_pips_and_before_the_systems(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str, library: str, place: str
-) -> None:
-    tree(tmp_path, {f"conda/{place}/{library}": "", f"usr/lib64/{library}": ""})
-    monkeypatch.setattr(sys, "prefix", str(tmp_path / "conda"))
-    monkeypatch.setenv("SYSTEMROOT", str(tmp_path))
-    entry = {"library": library, "from": "pip", "path": f"nvidia/cu13/{library}"}
-    facts = Facts(root=tmp_path, platform=platform, prefixes=[tmp_path / "site"])
-    assert facts.find(entry) != tmp_path / "conda" / place / library  # a folder with such a file is no environment
-    tree(tmp_path, {"conda/conda-meta/history": ""})
-    assert facts.find(entry) == tmp_path / "conda" / place / library
-    tree(tmp_path, {f"site/nvidia/cu13/{library}": ""})
-    assert facts.find(entry) == tmp_path / "site/nvidia/cu13" / library
-
-
 def test_library_path_variables_count_for_a_driver_and_for_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
