@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent
 OFFICIAL = "onnxruntime==1.32.0"  # what we are compared with; the release that variants/cpu.toml has as newest
 COMPILED = "onnxruntime==1.21.0"  # the release that kits are compiled of
 TEST_REQUIREMENTS = [
+    "abi3audit>=0.0.20; sys_platform == 'linux'",
     "auditwheel>=6.8; sys_platform == 'linux'",
     "check-wheel-contents>=0.6.3",
     "hypothesis>=6",

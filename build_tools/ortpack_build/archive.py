@@ -93,7 +93,9 @@ def extract_members(archive: Path, members: Mapping[str, str], into: Path, *, li
                 _copy(stream, target, budget, member)
 
 
-def extract_all(archive: Path, into: Path, *, strip: int = 0, limits: Limits | None = None) -> None:
+def extract_all(
+    archive: Path, into: Path, *, strip: int = 0, rooted: bool = False, limits: Limits | None = None
+) -> None:
     """Take everything out of a zip or tar file (plain, gz, bz2, xz).
 
     Regular files keep their executable bit, folders are made, links are made last and only if they stay inside;
@@ -103,6 +105,7 @@ def extract_all(archive: Path, into: Path, *, strip: int = 0, limits: Limits | N
         archive: the file.
         into: an existing, empty folder.
         strip: how many leading folders of each member are dropped; members that have no more are left out.
+        rooted: `into` stands for /, so an absolute link of a tar file is one to a place in it.
         limits: of what is written.
 
     Raises:
@@ -115,7 +118,7 @@ def extract_all(archive: Path, into: Path, *, strip: int = 0, limits: Limits | N
             if zipfile.is_zipfile(archive):
                 _extract_zip(archive, into, strip, budget)
             else:
-                _extract_tar(archive, into, strip, budget)
+                _extract_tar(archive, into, strip, budget, rooted=rooted)
     except ArchiveError:
         for child in into.iterdir():
             if child.is_dir() and not child.is_symlink():
@@ -142,7 +145,7 @@ def _extract_zip(archive: Path, into: Path, strip: int, budget: _Budget) -> None
                 target.chmod(0o755)
 
 
-def _extract_tar(archive: Path, into: Path, strip: int, budget: _Budget) -> None:
+def _extract_tar(archive: Path, into: Path, strip: int, budget: _Budget, *, rooted: bool) -> None:
     links: list[tuple[Path, str]] = []
     copies: list[tuple[Path, PurePosixPath]] = []
     with tarfile.open(archive) as source:
@@ -155,7 +158,7 @@ def _extract_tar(archive: Path, into: Path, strip: int, budget: _Budget) -> None
             if info.isdir():
                 (into / path).mkdir(parents=True, exist_ok=True)
             elif info.issym():
-                links.append((_place(into, path, budget), info.linkname))
+                links.append((_place(into, path, budget), _goal(info.linkname, path) if rooted else info.linkname))
             elif info.islnk():
                 original = _stripped(safe_path(info.linkname), strip)
                 if original is None:
@@ -177,6 +180,11 @@ def _extract_tar(archive: Path, into: Path, strip: int, budget: _Budget) -> None
         with (into / original).open("rb") as stream:
             _copy(stream, target, budget, str(original))
     _make_links(archive, into, links)
+
+
+def _goal(link: str, at: PurePosixPath) -> str:
+    """Where a link at `at` leads, if the folder stands for /."""
+    return os.path.relpath(link, PurePosixPath("/", at).parent) if link.startswith("/") else link
 
 
 def _make_links(archive: Path, into: Path, links: list[tuple[Path, str]]) -> None:

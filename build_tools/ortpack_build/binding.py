@@ -61,6 +61,7 @@ class BindingFile(_Model, frozen=True):
     fast: Annotated[tuple[str, ...], Meta(description="Files that are compiled for speed")]
     flags: tuple[str, ...]
     define: tuple[str, ...]
+    replaced: Annotated[tuple[str, ...], Meta(description="Requirements of the loader that a module makes needless")]
     headers: tuple[Headers, ...]
 
 
@@ -185,17 +186,41 @@ def prepare(target: str, work: Path, cache: Cache, report: Reporter) -> Binding:
                 raise SourceError(f"{line.file} has no {path}.")
     if missing := {line.name for line in data.headers} - {path.name for path in work.iterdir()}:
         raise UsageError(f"No {', '.join(sorted(missing))} is pinned for {target}.")
-    major, minor = version_key(data.python)[:2]
     return Binding(
         sources=(*(work / "binding" / path.name for path in found), *nanobind),
         nanobind=frozenset(nanobind),
         fast=frozenset(data.fast),
         include=tuple(include),
         flags=data.flags,
-        define=(*data.define, f"Py_LIMITED_API={major << 24 | minor << 16:#010x}"),
+        define=(*data.define, limited_api(data)),
         licenses=licenses,
         stated={line.name: line.version for line in data.headers} | {"python": sysconfig.get_python_version()},
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unpacked:
+    """A wheel of headers and sources, unpacked in `folder`."""
+
+    line: Headers
+    folder: Path
+
+
+def nanobind(cache: Cache, report: Reporter) -> Unpacked:
+    """nanobind's headers and sources.
+
+    Raises:
+        FetchError: its wheel can't be had.
+        ArchiveError: the wheel is damaged.
+    """
+    line = next(line for line in load().headers if line.name == "nanobind")
+    return Unpacked(line=line, folder=_unpacked(line, cache, report))
+
+
+def limited_api(data: BindingFile) -> str:
+    """The macro that chooses the stable ABI of the oldest Python."""
+    major, minor = version_key(data.python)[:2]
+    return f"Py_LIMITED_API={major << 24 | minor << 16:#010x}"
 
 
 def _unpacked(line: Headers, cache: Cache, report: Reporter) -> Path:

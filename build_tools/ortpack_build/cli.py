@@ -20,11 +20,13 @@ from platformdirs import user_cache_path
 from ortpack_build import (
     __version__,
     binding,
+    cli_cross,
     cli_explain,
     cli_minimal,
     cli_ops,
     cli_set,
     cli_source,
+    emulation,
     host,
     manifest,
     minimal,
@@ -106,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_source.add_commands(command, _add_cache_option)
     cli_ops.add_commands(command, _add_cache_option)
     cli_explain.add_commands(command)
+    cli_cross.add_commands(command, _add_cache_option)
 
     text = "Check a wheel: hashes, metadata, what its libraries need and export, and, where it can, by running a model."
     check = command("verify", _verify, text)
@@ -123,6 +126,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="hold its library against the official one, and fetch that if need be (a wheel from source always is, if "
         "the cache has the official one)",
+    )
+    check.add_argument(
+        "--emulate", action="store_true", help="install and run it in a root of its target, below an emulator"
     )
     check.add_argument("--json", action="store_true", help="print JSON")
     _add_cache_option(check)
@@ -316,7 +322,12 @@ def _trial(
         runtime = subject.runtime
         if not isinstance(runtime.kind, UnsetType):
             why_not = f"a wheel of kind {runtime.kind} runs with another one beside it"
-    if why_not is None:
+    machine = None
+    if why_not is None and options.emulate:
+        context = cli_source.context(options, report)
+        target = catalog.targets[runtime.target]
+        machine = emulation.machine(target, context.cache, report, environ=context.environ)
+    elif why_not is None:
         why_not = host.detect().why_not(catalog.targets[runtime.target], runtime.platform, catalog.targets)
         if why_not is None and subject.package:
             why_not = binding.why_not_importable()
@@ -328,7 +339,15 @@ def _trial(
     with report.step("Installing and running it in a new environment"):
         # What it needs of the machine may be missing here, but its CPU provider needs nothing.
         device = None if isinstance(runtime.needs, UnsetType) else "cpu"
-        return trial.run(options.wheel, runtime.name, loader=loader, model=options.model, scratch=folder, device=device)
+        return trial.run(
+            options.wheel,
+            runtime.name,
+            loader=loader,
+            model=options.model,
+            scratch=folder,
+            device=device,
+            machine=machine,
+        )
 
 
 def _under_wine(options: argparse.Namespace, catalog: Catalog, subject: Subject, why_not: str, report: Reporter) -> Row:

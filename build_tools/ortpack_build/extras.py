@@ -24,7 +24,8 @@ _END = "# --- end of the extras ---"
 
 def extras(catalog: Catalog) -> dict[str, list[str]]:
     """Requirements (PEP 508) by extra. On a machine that a variant is not made for, its extra installs the CPU's."""
-    return {name.replace("_", "-"): _extra(catalog, catalog.variants[name]) for name in sorted(catalog.variants)}
+    own = sorted(name for name, variant in catalog.variants.items() if variant.part is None)
+    return {name.replace("_", "-"): _extra(catalog, catalog.variants[name]) for name in own}
 
 
 def _extra(catalog: Catalog, variant: Variant) -> list[str]:

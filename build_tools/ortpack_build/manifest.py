@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta, Struct, inspect
 
 from ortpack_build.errors import ManifestError, nearest
-from ortpack_build.manifest_checks import check_packages, check_targets, check_variant
+from ortpack_build.manifest_checks import check_packages, check_part, check_targets, check_variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -203,6 +203,25 @@ class Plugin(_Model, frozen=True, kw_only=True):
     ]
 
 
+class Kernels(_Model, frozen=True, kw_only=True):
+    """Kernels that a library takes if the processor has what they need."""
+
+    name: str
+    what: Annotated[str, Meta(description="What they compute, for people")]
+    targets: Annotated[tuple[str, ...], Meta(min_length=1, description="Whose libraries have them")]
+    encoding: Annotated[
+        tuple[tuple[int, int], ...], Meta(min_length=1, description="Instructions of theirs alone: value and mask")
+    ]
+
+
+class Part(_Model, frozen=True, kw_only=True):
+    """Some of another variant's wheels."""
+
+    variant: str
+    targets: Annotated[tuple[str, ...], Meta(min_length=1)]
+    kernels: tuple[Kernels, ...] = ()
+
+
 class SourceOrigin(_Model, frozen=True, kw_only=True):
     """Compiled from source: see `variants/sources` and `variants/kits`."""
 
@@ -218,10 +237,10 @@ class Compile(_Model, frozen=True, kw_only=True):
 
 
 class Variant(_Model, frozen=True, kw_only=True):
-    """<variant>.toml: one kind of runtime, an extension of one, or a plugin for any."""
+    """<variant>.toml: one kind of runtime, an extension of one, a plugin for any, or part of another's wheels."""
 
     schema: Literal[1]
-    kind: Literal["runtime", "extension", "plugin"] = "runtime"
+    kind: Literal["runtime", "extension", "plugin", "part"] = "runtime"
     name: Name
     summary: str
     tried: Annotated[str, Meta(description="What was really run, and what could only be looked at, for people")] = ""
@@ -242,7 +261,24 @@ class Variant(_Model, frozen=True, kw_only=True):
     source: SourceOrigin | None = None
     extends: Extends | None = None
     plugin: Plugin | None = None
+    part: Part | None = None
     compile: Compile | None = None
+
+
+class PartFile(_Model, frozen=True, kw_only=True):
+    """<variant>.toml: a name for some of another variant's wheels, which says all else of them."""
+
+    schema: Literal[1]
+    kind: Literal["part"]
+    name: Name
+    summary: str
+    part: Part
+
+    def of(self, whole: Variant) -> Variant:
+        """The variant that it is."""
+        return msgspec.structs.replace(
+            whole, kind="part", name=self.name, summary=self.summary, part=self.part, prebuilt=None, source=None
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +291,12 @@ class Catalog:
     packages: Mapping[str, Package]
 
     def origin(self, variant: Variant) -> PrebuiltOrigin | None:
-        """The official binaries of a variant; those of an extension are wheels of the variant that it extends."""
+        """The official binaries of a variant; those of an extension or a part are wheels of another variant."""
+        if variant.part is not None:
+            whole = self.variants[variant.part.variant].prebuilt
+            assert whole is not None  # noqa: S101 - checked when the manifests were read
+            wheels = tuple(wheel for wheel in whole.wheels if wheel.target in variant.part.targets)
+            return msgspec.structs.replace(whole, wheels=wheels, official=())
         if variant.extends is None:
             return variant.prebuilt
         base = self.variants[variant.extends.variant].prebuilt
@@ -296,7 +337,13 @@ def load(folder: Path | None = None) -> Catalog:
     providers = read(files["providers.toml"], ProvidersFile).providers
     check_targets(files["targets.toml"], targets, policies)
     check_packages(files["packages.toml"], packages)
-    variants = {path: read(path, Variant) for path in files.values() if path.name not in _SHARED}
+    own = [path for path in files.values() if path.name not in _SHARED]
+    parts = {path: read(path, PartFile) for path in own if _kind(path) == "part"}
+    variants = {path: read(path, Variant) for path in own if path not in parts}
+    wholes = {path.stem: variant for path, variant in variants.items()}
+    for path, part in parts.items():
+        check_part(path, part, wholes, targets)
+        variants[path] = part.of(wholes[part.part.variant])
     catalog = Catalog(
         variants={variant.name: variant for variant in variants.values()},
         targets=targets,
@@ -336,9 +383,17 @@ def read(path: Path, model: type[_T]) -> _T:
 _type_info = functools.cache(inspect.type_info)
 
 
+def _kind(path: Path) -> object:
+    """What a file says of its kind; its mistakes are for `read` to say."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")).get("kind")
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return None
+
+
 def schema() -> str:
     """The JSON schema of all manifests, for editors: the text of `variants/schema.json`."""
-    models = (Variant, TargetsFile, PoliciesFile, ProvidersFile, PackagesFile)
+    models = (Variant, PartFile, TargetsFile, PoliciesFile, ProvidersFile, PackagesFile)
     references, components = msgspec.json.schema_components(models, ref_template="#/$defs/{name}")
     whole = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from ortpack_build.manifest import Catalog, Package, PinnedWheel, Policy, PrebuiltOrigin, Target, Variant
+    from ortpack_build.manifest import Catalog, Package, PartFile, PinnedWheel, Policy, PrebuiltOrigin, Target, Variant
 
 
 def check_targets(path: Path, targets: Mapping[str, Target], policies: Mapping[str, Policy]) -> None:
@@ -35,8 +35,7 @@ def check_variant(path: Path, variant: Variant, catalog: Catalog, providers: Ite
     if variant.name != path.stem:
         fail("name", f"{variant.name!r} must be the file's name, {path.stem!r}.")
     _check_names(variant, catalog, providers, fail)
-    for key in ("extends", "plugin"):
-        wanted = {"extends": "extension", "plugin": "plugin"}[key]
+    for key, wanted in (("extends", "extension"), ("plugin", "plugin"), ("part", "part")):
         if (getattr(variant, key) is not None) != (variant.kind == wanted):
             fail(key, f"belongs into a manifest of kind = {wanted!r}, and this is kind = {variant.kind!r}.")
     if variant.kind == "extension":
@@ -132,6 +131,29 @@ def _check_wheel(
 def _check_member(member: str, where: str, fail: Callable[[str, str], None]) -> None:
     if "{" in member.replace("{ort}", "") or not PurePosixPath(member).name:
         fail(f"{where}.member", f"{member!r}: only {{ort}} may stand in braces.")
+
+
+def check_part(path: Path, file: PartFile, wholes: Mapping[str, Variant], targets: Mapping[str, Target]) -> None:
+    """Raise ManifestError for the first mistake in a part."""
+    part = file.part
+
+    def fail(where: str, problem: str) -> None:
+        raise ManifestError(f"{path}: {where}: {problem}")
+
+    if file.name != path.stem:
+        fail("name", f"{file.name!r} must be the file's name, {path.stem!r}.")
+    whole = wholes.get(part.variant)
+    if whole is None:
+        fail("part.variant", f"{part.variant!r} is unknown. {nearest(part.variant, wholes)}")
+    elif whole.kind != "runtime" or whole.prebuilt is None:
+        fail("part.variant", f"{part.variant!r} is no runtime from official binaries.")
+    for index, target in enumerate(part.targets):
+        if target not in targets:
+            fail(f"part.targets[{index}]", f"{target!r} is unknown. {nearest(target, targets)}")
+    for index, line in enumerate(part.kernels):
+        for target in line.targets:
+            if target not in part.targets:
+                fail(f"part.kernels[{index}].targets", f"{target!r} is no target. {nearest(target, part.targets)}")
 
 
 def check_packages(path: Path, packages: Mapping[str, Package]) -> None:

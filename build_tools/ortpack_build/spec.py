@@ -254,11 +254,17 @@ def resolve(catalog: Catalog, variant: str, target: str, ort: str | None = None)
 
 
 def _lines(catalog: Catalog, variant: str, target: str) -> tuple[Variant, Target]:
+    """Variant and target by name; of a part the variant whose wheels they are."""
     if variant not in catalog.variants:
         raise UsageError(f"There is no variant {variant!r}.", hint=nearest(variant, catalog.variants))
     if target not in catalog.targets:
         raise UsageError(f"There is no target {target!r}.", hint=nearest(target, catalog.targets))
-    return catalog.variants[variant], catalog.targets[target]
+    chosen = catalog.variants[variant]
+    if chosen.part is not None:
+        if target not in chosen.part.targets:
+            raise UsageError(f"{target} is no part of {variant}.", hint=nearest(target, chosen.part.targets))
+        chosen = catalog.variants[chosen.part.variant]
+    return chosen, catalog.targets[target]
 
 
 def releases(catalog: Catalog, variant: Variant, target: str) -> list[str]:
@@ -271,6 +277,7 @@ def releases(catalog: Catalog, variant: Variant, target: str) -> list[str]:
 def _prebuilt_spec(catalog: Catalog, variant: Variant, target: Target, release: str) -> Spec:
     origin = catalog.origin(variant)
     assert origin is not None  # noqa: S101 - it has a release
+    assert variant.kind != "part"  # noqa: S101 - its wheels are another variant's
     pinned = next(wheel for wheel in origin.wheels if (wheel.release, wheel.target) == (release, target.name))
     files = [file for file in origin.files if file.os == target.os]
     members = {file.member.format(ort=release): file.member.format(ort=release).rpartition("/")[2] for file in files}

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from ortpack_build.emulation import Machine
+
 _INSTALL_TIMEOUT = 900  # seconds
 _RUN_TIMEOUT = 600  # seconds
 
@@ -70,37 +72,70 @@ def loader_requirement(loader: Path | None) -> str:
 
 
 def run(
-    wheel: Path, runtime: str, *, loader: str | None, model: Path | None, scratch: Path, device: str | None = None
+    wheel: Path,
+    runtime: str,
+    *,
+    loader: str | None,
+    model: Path | None,
+    scratch: Path,
+    device: str | None = None,
+    machine: Machine | None = None,
 ) -> list[Row]:
     """Install and run.
 
     Args:
-        wheel: the runtime's wheel, for this machine.
+        wheel: the runtime's wheel, for this machine or the emulated one.
         runtime: the runtime's name, which is asked for by name.
         loader: what pip installs beside it; None for a package of the runtime's name that needs no loader.
         model: an .onnx or .ort file, fed with zeros (free dimensions are 1); a made-up one if None.
         scratch: an empty folder, for the environment.
         device: to run it on; the runtime's own choice if None.
+        machine: the emulated machine that does all of this; None for this one.
 
     Returns:
         A row for installing and, if that worked, one for running.
     """
-    python = scratch / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    pip = [sys.executable, "-m", "pip", "--python", str(python)]
-    steps = (
-        [sys.executable, "-m", "venv", "--without-pip", str(scratch / "env")],
-        [*pip, "install", "--no-input", "-q", *([loader] if loader else []), str(wheel.resolve())],
-    )
-    for command in steps:
-        code, output, errors = _call(command, _INSTALL_TIMEOUT, cwd=scratch)
-        if code != 0:
-            return [Row(check="install", verdict=Verdict.FAIL, detail=_last(errors or output, code))]
+    requirements = [*([loader] if loader else []), str(wheel.resolve())]
+    try:
+        python = environment(scratch / "env", requirements, machine)
+    except InstallError as error:
+        return [Row(check="install", verdict=Verdict.FAIL, detail=str(error))]
     beside = "with the loader" if loader else "alone"
-    rows = [Row(check="install", verdict=Verdict.PASS, detail=f"{beside}, in a new environment")]
+    where = f", below {machine.emulator.name}" if machine else ""
+    rows = [Row(check="install", verdict=Verdict.PASS, detail=f"{beside}, in a new environment{where}")]
     return [*rows, _run(python, runtime, "ortpack" if loader else runtime, model, scratch, device)]
 
 
-def _run(python: Path, runtime: str, package: str, model: Path | None, scratch: Path, device: str | None) -> Row:
+class InstallError(Exception):
+    """What kept an environment from being made."""
+
+
+def environment(folder: Path, requirements: Sequence[str], machine: Machine | None = None) -> list[str]:
+    """A new environment in `folder` with the requirements installed; the command that runs its Python.
+
+    Raises:
+        InstallError: with the line that says why.
+    """
+    if machine is None:
+        python = [str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")), "-I"]
+        pip, options = [sys.executable, "-m", "pip", "--python", python[0]], []
+        venv = [sys.executable, "-m", "venv", "--without-pip"]
+    else:
+        python = machine.python(folder / "bin" / "python")
+        pip, options = [*python, str(machine.root.pip)], ["--no-compile"]
+        # The root's NumPy serves the environment: not every target has wheels of it.
+        venv = [*machine.python(), "-m", "venv", "--without-pip", "--system-site-packages"]
+    steps = ([*venv, str(folder)], [*pip, "install", "--no-input", "-q", *options, *requirements])
+    for command in steps:
+        code, output, errors = _call(command, _INSTALL_TIMEOUT, cwd=folder.parent)
+        if code != 0:
+            raise InstallError(_last(errors or output, code))
+    return python
+
+
+def _run(
+    python: Sequence[str], runtime: str, package: str, model: Path | None, scratch: Path, device: str | None
+) -> Row:
     def failed(detail: str) -> Row:
         return Row(check="run", verdict=Verdict.FAIL, detail=detail)
 
@@ -114,7 +149,7 @@ def _run(python: Path, runtime: str, package: str, model: Path | None, scratch: 
     environ = {key: value for key, value in os.environ.items() if not key.startswith("ORTPACK_")}
     environ["ORTPACK_RUNTIME"] = runtime
     code, output, errors = _call(
-        [str(python), "-I", str(script), json.dumps(request)], _RUN_TIMEOUT, cwd=scratch, environ=environ
+        [*python, str(script), json.dumps(request)], _RUN_TIMEOUT, cwd=scratch, environ=environ
     )
     found = next((line for line in output.splitlines() if line.startswith("RESULT ")), None)
     if code != 0 or found is None:

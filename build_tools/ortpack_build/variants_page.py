@@ -20,7 +20,8 @@ the vendor's wheels that it needs; on a machine that a variant is not made for, 
 - a **runtime** brings its own ONNX Runtime;
 - an **extension** adds providers to the runtime of another variant, of the same release, which it depends on;
 - a **plugin** is a provider library in its vendor's wheel, which ours depends on and describes: it is registered with
-  whatever runtime of a fitting release is there.
+  whatever runtime of a fitting release is there;
+- a **part** is some of another variant's wheels, by a name to build them by; it has no extra, the other's has them.
 
 Automatic mode takes the variant with the highest priority that works on the machine; one below that of `cpu`, 0, is
 taken only when it is asked for.
@@ -63,7 +64,8 @@ def _extra(variant: Variant) -> str:
 
 
 def _section(catalog: Catalog, variant: Variant) -> str:
-    lines = [f"## {_extra(variant)}", "", f"{variant.summary}. Distribution `{distribution(variant.name)}`.", ""]
+    name = distribution(variant.part.variant if variant.part else variant.name)
+    lines = [f"## {_extra(variant)}", "", f"{variant.summary}. Distribution `{name}`.", ""]
     lines.append(f"- providers: {', '.join(f'`{name}`' for name in variant.providers)}")
     origin = catalog.origin(variant)
     if origin is not None:
@@ -81,6 +83,10 @@ def _section(catalog: Catalog, variant: Variant) -> str:
     if variant.packages:
         packages = ", ".join(f"`{catalog.packages[name].requirement}`" for name in variant.packages)
         lines.append(f"- its extra installs {packages}")
+    if variant.part is not None:
+        lines.append(f"- the wheels of `{variant.part.variant}` for {', '.join(variant.part.targets)}")
+        for kernels in variant.part.kernels:
+            lines.append(f"- {kernels.name}, where the processor has it ({', '.join(kernels.targets)}): {kernels.what}")
     for target in _targets(catalog, variant):
         resolved = resolve(catalog, variant.name, target)
         lines.append(f"- {target}: wheel tag `{resolved.tag}`, from `{getattr(resolved.source, 'file', '')}`")

@@ -20,7 +20,7 @@ from ortpack_build.sbom import sbom
 from ortpack_build.zip_file import Entry, write_zip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ortpack_build.bundle import Bundle
     from ortpack_build.deflate import Deflated
@@ -76,10 +76,20 @@ def write(
         UsageError: the build number is not one.
     """
     path = out / file_name(bundle.spec, build_number)
-    entries = [Entry(name=name, content=deflate(data)) for name, data in _contents(bundle, build_number).items()]
+    size = pack(_contents(bundle, build_number), path, deflate=deflate, epoch=epoch)
+    return Wheel(path=path, size=size, tag=_tag(bundle.spec))
+
+
+def pack(files: Mapping[str, bytes], path: Path, *, deflate: Callable[[bytes], Deflated], epoch: int) -> int:
+    """Write a wheel of the files, in their order, in one step; its size in bytes.
+
+    Raises:
+        StorageError: its folder can't be written.
+    """
+    entries = [Entry(name=name, content=deflate(data)) for name, data in files.items()]
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
         temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as stream:
@@ -91,7 +101,7 @@ def write(
             raise
     except OSError as error:
         raise storage_error("The wheel", path, error) from error
-    return Wheel(path=path, size=path.stat().st_size, tag=_tag(bundle.spec))
+    return path.stat().st_size
 
 
 def _escaped(spec: Spec) -> str:
@@ -114,7 +124,12 @@ def _contents(bundle: Bundle, build_number: str | None) -> dict[str, bytes]:
     files[f"{info}/sboms/{spec.distribution}.cdx.json"] = sbom(bundle, spec.distribution)
     files[f"{info}/METADATA"] = _metadata(bundle).encode()
     files[f"{info}/WHEEL"] = _wheel(spec, build_number).encode()
-    # The runtime first: dist-info belongs at the end of the file, where readers look for it (PEP 427).
+    return with_record(files, info)
+
+
+def with_record(files: Mapping[str, bytes], info: str) -> dict[str, bytes]:
+    """The files of a wheel in order, with the RECORD of the dist-info folder `info` last."""
+    # What is installed first: dist-info belongs at the end of the file, where readers look for it (PEP 427).
     ordered = dict(sorted(files.items(), key=lambda item: (item[0].startswith(info), item[0])))
     record = "".join(f"{name},sha256={_record_hash(data)},{len(data)}\n" for name, data in ordered.items())
     return {**ordered, f"{info}/RECORD": f"{record}{info}/RECORD,,\n".encode()}

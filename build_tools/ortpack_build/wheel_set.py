@@ -42,12 +42,14 @@ def choose(catalog: Catalog, variants: Iterable[str], targets: Sequence[str] | N
     Raises:
         UsageError: a name is unknown.
     """
-    found = []
+    found: list[Spec] = []
     for variant in variants:
         for target in targets or catalog.targets:
             known = variant in catalog.variants and target in catalog.targets
             if not known or spec_stage.releases(catalog, catalog.variants[variant], target):
-                found.append(spec_stage.resolve(catalog, variant, target))
+                spec = spec_stage.resolve(catalog, variant, target)
+                if spec not in found:  # a part's wheels are another variant's, too
+                    found.append(spec)
     return found
 
 

@@ -34,8 +34,8 @@ Dir::Etc::SourceList "{work}/sources.list";
 Dir::Etc::SourceParts "/dev/null";
 Dir::Etc::Preferences "/dev/null";
 Dir::Etc::PreferencesParts "/dev/null";
-APT::Architecture "amd64";
-APT::Architectures {{ "amd64"; }};
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; }};
 APT::Sandbox::User "";
 Acquire::Languages "none";
 Acquire::Retries "2";
@@ -104,7 +104,9 @@ def _usable(uri: str, suites: Sequence[str], components: Sequence[str]) -> bool:
     return uri.startswith(("http://", "https://", "file:")) and "main" in components and bool(ordinary)
 
 
-def download(wanted: Wanted, *, suite: str, work: Path, into: Path, etc: Path = _ETC) -> str:
+def download(
+    wanted: Wanted, *, suite: str, work: Path, into: Path, architecture: str = "amd64", etc: Path = _ETC
+) -> str:
     """Download what apt can get of `wanted` into `into`; what is missing is for the caller to see.
 
     Args:
@@ -112,6 +114,7 @@ def download(wanted: Wanted, *, suite: str, work: Path, into: Path, etc: Path = 
         suite: of Debian.
         work: an empty folder for apt's state.
         into: an existing folder.
+        architecture: of binary packages, in Debian's words.
         etc: where the machine's source lists are.
 
     Returns:
@@ -131,7 +134,7 @@ def download(wanted: Wanted, *, suite: str, work: Path, into: Path, etc: Path = 
     found = mirrors(_source_lists(etc))
     if not found:
         raise FetchError("apt on this machine knows no mirror.", hint=_OTHERS)
-    environ = _configure(work, found, suite, keyring)
+    environ = _configure(work, found, suite, keyring, architecture)
     complaints = _run([apt, "update", "-q", "-o", "APT::Update::Error-Mode=any"], environ, work)
     if not any((work / "state" / "lists").glob("*_Packages*")):
         raise FetchError(
@@ -152,14 +155,14 @@ def _source_lists(etc: Path) -> list[tuple[str, str]]:
     return [(file.name, file.read_text(encoding="utf-8", errors="replace")) for file in files if file.is_file()]
 
 
-def _configure(work: Path, uris: Sequence[str], suite: str, keyring: Path) -> dict[str, str]:
+def _configure(work: Path, uris: Sequence[str], suite: str, keyring: Path, architecture: str) -> dict[str, str]:
     for folder in ("state/lists/partial", "cache/archives/partial"):
         (work / folder).mkdir(parents=True)
     (work / "status").touch()
     lines = [f"{kind} [signed-by={keyring}] {uri} {suite} main\n" for uri in uris for kind in ("deb", "deb-src")]
     (work / "sources.list").write_text("".join(lines), encoding="utf-8")
     configuration = work / "apt.conf"
-    configuration.write_text(_CONFIGURATION.format(work=work), encoding="utf-8")
+    configuration.write_text(_CONFIGURATION.format(work=work, architecture=architecture), encoding="utf-8")
     return {**os.environ, "APT_CONFIG": str(configuration), "LC_ALL": "C.UTF-8"}
 
 

@@ -14,13 +14,14 @@ _MAGIC = b"!<arch>\n"
 _HEADER = 60
 
 
-def extract(package: Path, into: Path, *, work: Path) -> None:
+def extract(package: Path, into: Path, *, work: Path, rooted: bool = False) -> None:
     """Take the files of a package out.
 
     Args:
         package: the .deb file.
         into: an existing, empty folder.
         work: an existing folder for the inner archive.
+        rooted: see `extract_all`.
 
     Raises:
         ArchiveError: it is damaged or unsafe.
@@ -38,7 +39,7 @@ def extract(package: Path, into: Path, *, work: Path) -> None:
                     raise ArchiveError(f"{package.name} is truncated.")
                 inner = work / name
                 inner.write_bytes(data)
-                extract_all(inner, into)
+                extract_all(inner, into, rooted=rooted)
                 inner.unlink()
                 return
             stream.seek(size + size % 2, 1)

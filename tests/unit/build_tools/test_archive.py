@@ -165,6 +165,23 @@ def test_attacks_by_tar_file(tmp_path: Path, into: Path, attack: str) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.gz", "into", "outside"]
 
 
+def test_links_of_a_folder_that_stands_for_the_root(tmp_path: Path, into: Path) -> None:
+    with tarfile.open(tmp_path / "root.tar", "w") as target:
+        target.addfile(tarfile.TarInfo("etc/file"), io.BytesIO())
+        for name, goal in (("usr/lib/absolute", "/etc/file"), ("usr/lib/outside", "/../../../etc/file")):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, goal
+            target.addfile(link)
+    extract_all(tmp_path / "root.tar", into, rooted=True)
+    for name in ("absolute", "outside"):  # above / is /
+        assert (into / "usr" / "lib" / name).resolve() == into.resolve() / "etc" / "file"
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(ArchiveError, match="leaves the folder"):
+        extract_all(tmp_path / "root.tar", other)
+    assert not list(other.iterdir())
+
+
 def test_what_is_no_archive(tmp_path: Path, into: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"no archive")
     with pytest.raises(ArchiveError, match="damaged"):

@@ -10,7 +10,7 @@ import tomllib
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from ortpack_build import extras, manifest, spec, variants_page
+from ortpack_build import extras, manifest, spec, variants_page, wheel_set
 from ortpack_build.errors import ManifestError, UsageError
 
 ROOT = Path(__file__).parents[3]
@@ -70,7 +70,7 @@ def test_targets_that_are_promised(variant: str) -> None:
 
 
 @pytest.mark.parametrize("target", ENVIRONMENTS)
-@pytest.mark.parametrize("variant", CATALOG.variants)
+@pytest.mark.parametrize("variant", [name for name, line in CATALOG.variants.items() if line.part is None])
 def test_an_extra_always_leaves_a_runtime(variant: str, target: str) -> None:
     """On a machine that the variant is not made for, that is the CPU's, and nothing of a vendor comes along."""
     brought = installed(variant.replace("_", "-"), target)
@@ -242,3 +242,54 @@ def test_mistakes_are_named(tmp_path: Path, mistake: str) -> None:
         manifest.load(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path / name}.toml: ")
     assert re.search(message, str(caught.value)), caught.value
+
+
+# --- parts ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_arm_wheels_are_those_of_cpu() -> None:
+    part = CATALOG.variants["arm64"].part
+    assert part is not None
+    assert set(part.targets) == {"linux-aarch64", "macos-arm64", "win-arm64"}
+    for target in part.targets:
+        assert spec.resolve(CATALOG, "arm64", target) == spec.resolve(CATALOG, "cpu", target)
+        assert spec.releases(CATALOG, CATALOG.variants["arm64"], target)
+        assert installed("cpu", target) == {"ortpack-cpu"}
+    assert not spec.releases(CATALOG, CATALOG.variants["arm64"], "linux-x86_64")
+    with pytest.raises(UsageError, match="linux-x86_64 is no part of arm64") as caught:
+        spec.resolve(CATALOG, "arm64", "linux-x86_64")
+    assert "Allowed: linux-aarch64, macos-arm64, win-arm64" in caught.value.hint
+
+
+def test_a_part_is_made_from_source_as_the_whole_is() -> None:
+    whole = spec.source_origin(CATALOG, "cpu", "linux-aarch64")
+    assert spec.source_origin(CATALOG, "arm64", "linux-aarch64") == whole
+
+
+def test_a_set_has_the_wheels_of_a_part_once() -> None:
+    found = wheel_set.choose(CATALOG, ["cpu", "arm64"], None)
+    assert len(found) == len(wheel_set.choose(CATALOG, ["cpu"], None))
+    assert len(wheel_set.choose(CATALOG, ["arm64"], None)) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('variant = "cpu"', 'variant = "cpp"', r"part\.variant: 'cpp' is unknown\. Did you mean cpu\?"),
+        ('variant = "cpu"', 'variant = "webgpu"', r"part\.variant: 'webgpu' is no runtime from official binaries"),
+        (
+            '"win-arm64"]\n\n',
+            '"win-arm46"]\n\n',
+            r"part\.targets\[2\]: 'win-arm46' is unknown\. Did you mean win-arm64",
+        ),
+        ('"macos-arm64"]\n', '"win-amd64"]\n', r"part\.kernels\[2\]\.targets: 'win-amd64' is no target\. Did you mean"),
+        ('kind = "part"', 'kind = "runtime"', r"arm64\.toml: top level: license, providers, devices, .* missing"),
+        ('name = "arm64"', 'name = "arm"', r"name: 'arm' must be the file's name, 'arm64'"),
+    ],
+)
+def test_mistakes_of_a_part(old: str, new: str, message: str, tmp_path: Path) -> None:
+    text = (ROOT / "variants" / "arm64.toml").read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "arm64.toml").write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ManifestError, match=message):
+        manifest.load(tmp_path)
