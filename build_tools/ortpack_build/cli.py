@@ -43,7 +43,7 @@ from ortpack_build.verify import Row, Subject, Verdict, compare, holds, verify, 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ortpack_build.manifest import Catalog
+    from ortpack_build.manifest import Catalog, Target
 
 _INTERRUPTED = 130
 
@@ -310,6 +310,11 @@ def _compared(
     return compare(subject, folder, cache, report, may_fetch=options.compare)
 
 
+def _wants_a_root(target: Target) -> bool:
+    """Whether programs of a target are run in a root; below wine they are run without, and without being asked."""
+    return target.emulator is None or target.name in emulation.load().roots
+
+
 def _trial(
     options: argparse.Namespace, catalog: Catalog, rows: Sequence[Row], folder: Path, report: Reporter
 ) -> Sequence[Row]:
@@ -323,7 +328,7 @@ def _trial(
         if not isinstance(runtime.kind, UnsetType):
             why_not = f"a wheel of kind {runtime.kind} runs with another one beside it"
     machine = None
-    if why_not is None and options.emulate:
+    if why_not is None and options.emulate and _wants_a_root(catalog.targets[runtime.target]):
         context = cli_source.context(options, report)
         target = catalog.targets[runtime.target]
         machine = emulation.machine(target, context.cache, report, environ=context.environ)

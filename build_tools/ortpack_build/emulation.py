@@ -141,7 +141,7 @@ class Machine:
         """
         program = program or self.root.python
         if program is None:
-            raise UsageError(f"The root {self.root.path} has no Python.")
+            raise UsageError("The root of this target has no Python, so no wheel can be installed in it.")
         # Compiling each module at every start takes seconds below an emulator.
         return [*self.command(program), "-X", f"pycache_prefix={self.root.pycache}", "-I"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,9 @@ def test_a_machine_says_how_programs_are_run(tmp_path: Path) -> None:
     assert machine.command(tmp_path / "program") == [*start, str(tmp_path / "program")]
     assert machine.python() == [*start, str(root.python), "-X", f"pycache_prefix={root.pycache}", "-I"]
     assert machine.python(tmp_path / "env")[len(start)] == str(tmp_path / "env")
+    without = dataclasses.replace(machine, root=dataclasses.replace(root, python=None))
+    with pytest.raises(UsageError, match="has no Python"):
+        without.python()
 
 
 @pytest.mark.parametrize(
