@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MAGIC = b"\x7fELF"
 _SYMTAB = 2
 _GLOBAL_UNTYPED = 1 << 4
-_TIMEOUT = 600  # seconds: zig compiles what is missing for the target
+_TIMEOUT = 1800  # seconds: zig compiles what is missing for the target
 
 
 class _Layout(NamedTuple):
@@ -100,17 +100,20 @@ def brought(cxx: Path, environ: Mapping[str, str], work: Path) -> Brought:
 
     source, probe = work / "probe.c", work / "probe.so"
     source.write_text("int ortpack_probe(void) { return 0; }\n", encoding="utf-8")
-    done = subprocess.run(
-        # Optimised for size, which its libraries are then too: none of their code is run in an inference.
-        [cxx, "-Os", "-shared", "-x", "c", source, "-o", probe, "-lm"],
-        env={**environ, "ZIG_VERBOSE_LINK": "1"},
-        cwd=work,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=_TIMEOUT,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            # Optimised for size, which its libraries are then too: none of their code is run in an inference.
+            [cxx, "-Os", "-shared", "-x", "c", source, "-o", probe, "-lm"],
+            env={**environ, "ZIG_VERBOSE_LINK": "1"},
+            cwd=work,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(f"zig came to no end in {_TIMEOUT} s.", hint="The same command goes on from there.") from error
     # zig says the links of what it had to compile for the target as well; the last is the one of the probe.
     words = next((line.split() for line in reversed(done.stderr.splitlines()) if probe.name in line), [])
     linked = [work / word for word in words if re.search(r"\.(?:a|so(?:\.\d+)?)$", word) and probe.name not in word]
