@@ -32,6 +32,7 @@ _SHIPPED = "_loader"  # folder of the installed distribution
 _STAND_INS = {"_runtime": "_embedded"}  # module → what takes its place
 _OWN_IMPORT = re.compile(r"^(?P<indent>\s*)from ortpack(?:\.(?P<module>\w+))? import (?P<names>.+)$", re.MULTILINE)
 _RELATIVE_IMPORT = re.compile(r"^\s*from \.(?P<module>\w*) import (?P<names>\([^)]*\)|.+)$", re.MULTILINE)
+_SIZES = re.compile(r"^#define SIZEOF_LONG \d", re.MULTILINE)
 _ANY_IMPORT = re.compile(r"^\s*(?:import ortpack\b|from ortpack\b).*$", re.MULTILINE)
 
 
@@ -57,6 +58,7 @@ class BindingFile(_Model, frozen=True):
 
     schema: Literal[1]
     python: Annotated[Version, Meta(description="Oldest Python; its stable ABI is what the module is compiled for")]
+    alike: Annotated[tuple[tuple[str, ...], ...], Meta(description="Targets that each other's Python headers serve")]
     numpy: Annotated[Version, Meta(description="Oldest NumPy")]
     fast: Annotated[tuple[str, ...], Meta(description="Files that are compiled for speed")]
     flags: tuple[str, ...]
@@ -125,12 +127,13 @@ def check_python(target: str, host: str) -> None:
         UsageError: the target is another platform than this interpreter's.
         ToolError: it is too old, or its headers are not installed.
     """
-    oldest = load().python
-    if target != host:
+    data = load()
+    oldest, alike = data.python, next((group for group in data.alike if host in group), (host,))
+    if target not in alike:
         raise UsageError(
             f"An extension module for {target} can't be made on {host}: Python's headers are those of the interpreter "
-            "that runs ortpack-build.",
-            hint=f"Run it on {target}, or use --linkage shared.",
+            f"that runs ortpack-build, and say of {host} what is wrong for {target}.",
+            hint=f"Run it on {target}, or use --linkage shared. Headers of {host} serve: {', '.join(alike)}.",
         )
     if sys.version_info[:2] < version_key(oldest)[:2] or sys.implementation.name != "cpython":
         raise ToolError(
@@ -143,6 +146,12 @@ def check_python(target: str, host: str) -> None:
     if not (_python_headers() / "Python.h").is_file():
         raise ToolError(
             f"{_python_headers()} has no Python.h.", hint="Install the headers of this interpreter (python3-dev)."
+        )
+    # A distribution's may only say where the one of the platform is.
+    if target != host and not _SIZES.search((_python_headers() / "pyconfig.h").read_text(encoding="utf-8")):
+        raise ToolError(
+            f"{_python_headers() / 'pyconfig.h'} gives no sizes of types, so it serves {host} only.",
+            hint="Use a Python whose headers are for one platform, such as one of pyenv or uv.",
         )
 
 

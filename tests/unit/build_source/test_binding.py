@@ -92,9 +92,37 @@ def test_cmake_compiles_the_whole_folder() -> None:
     assert listed == {path.name for path in (ROOT / "src" / "binding").glob("*.cpp")}
 
 
+_NEW = pytest.mark.skipif(sys.version_info < (3, 12), reason="an older Python is refused first")
+
+
 def test_another_platform_is_refused() -> None:
-    with pytest.raises(UsageError, match="are those of the interpreter"):
+    """32-bit Arm has other sizes of types, macOS another Python."""
+    for target in ("linux-armv7l", "macos-arm64"):
+        with pytest.raises(UsageError, match=f"{target} can't be made on linux-x86_64.*those of the interpreter") as it:
+            binding.check_python(target, "linux-x86_64")
+        assert "serve: linux-x86_64, linux-aarch64, musllinux-x86_64" in it.value.hint
+    with pytest.raises(UsageError, match="linux-aarch64 can't be made on macos-arm64"):
+        binding.check_python("linux-aarch64", "macos-arm64")
+
+
+@_NEW
+def test_headers_that_stand_for_one_platform_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's pyconfig.h includes the one of the processor that it is compiled for."""
+    monkeypatch.setattr(binding, "_python_headers", lambda: tmp_path)
+    (tmp_path / "Python.h").touch()
+    (tmp_path / "pyconfig.h").write_text("#include <x86_64-linux-gnu/python3.13/pyconfig.h>\n")
+    with pytest.raises(ToolError, match=r"pyconfig\.h gives no sizes of types"):
         binding.check_python("linux-aarch64", "linux-x86_64")
+    binding.check_python("linux-x86_64", "linux-x86_64")
+    (tmp_path / "pyconfig.h").write_text("#define SIZEOF_LONG 8\n")
+    binding.check_python("linux-aarch64", "linux-x86_64")
+
+
+def test_every_target_that_headers_serve_has_numpys() -> None:
+    data = binding.load()
+    numpy = [line for line in data.headers if line.name == "numpy"]
+    assert {line.target for line in numpy} == {target for group in data.alike for target in group}
+    assert len({line.version for line in numpy}) == 1  # runtime.json names one
 
 
 def test_an_old_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
