@@ -113,14 +113,32 @@ def kit(request: Request, context: Context) -> Kit:
         )
         return given
     kits = _kits(request)
-    compilers = toolchain(request, kits, context)
+    toolchain(request, kits, context)  # a compiler that is missing is said before the rest is fetched
     programs = kit_stage.Programs(
         cmake=tools.obtain(kits.tool("cmake", request.host), context.cache, context.report),
         ninja=tools.obtain(kits.tool("ninja", request.host), context.cache, context.report),
         protoc=tools.obtain(kits.tool("protoc", request.host), context.cache, context.report),
         launcher=_launcher(request.launcher, context.environ),
     )
-    order = kit_stage.Order(
+    return kit_stage.make(
+        order(request, context),
+        programs,
+        jobs=request.jobs,
+        cache=context.cache,
+        report=context.report,
+        environ=context.environ,
+    )
+
+
+def order(request: Request, context: Context) -> kit_stage.Order:
+    """What is compiled for a request; its key says whether the cache has the kit.
+
+    Raises:
+        BuildError: of any kind.
+    """
+    kits = _kits(request)
+    compilers = toolchain(request, kits, context)
+    return kit_stage.Order(
         target=request.target,
         flavour=request.flavour,
         exceptions=request.exceptions,
@@ -129,9 +147,6 @@ def kit(request: Request, context: Context) -> Kit:
         tree=sources(request, context),
         toolchain=compilers,
         tools={name: kits.tool(name, request.host).version for name in ("cmake", "protoc")},
-    )
-    return kit_stage.make(
-        order, programs, jobs=request.jobs, cache=context.cache, report=context.report, environ=context.environ
     )
 
 
