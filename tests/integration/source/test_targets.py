@@ -68,7 +68,8 @@ def test_a_library_needs_what_its_tag_promises(target: str, context: source.Cont
     flags = [*KITS.flags.c, *KITS.processor(target).flags, *KITS.flags.cxx, *KITS.flags.release, "-fPIC"]
     for old, new in zig.arguments.items():  # the wrapper exchanges them
         assert new not in flags
-        subprocess.run([compilers.cxx, "-fsyntax-only", old, "probe.cpp"], cwd=tmp_path, env=environ, check=True)
+        # zig wants an object even of -fsyntax-only
+        subprocess.run([compilers.cxx, "-c", old, "probe.cpp", "-o", "old.o"], cwd=tmp_path, env=environ, check=True)
     subprocess.run([compilers.cxx, "-c", *flags, "probe.cpp", "-o", "probe.o"], cwd=tmp_path, env=environ, check=True)
     link = Link(
         output=tmp_path / "probe.so",
