@@ -180,11 +180,21 @@ def test_ctrl_c_is_a_sentence(official: Path, tmp_path: Path) -> None:
     with serve("onnxruntime", PIN.file, official.read_bytes(), stall=halfway) as index:
         environ = os.environ | OFFLINE | {"PIP_INDEX_URL": index}
         with subprocess.Popen(
-            arguments, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            arguments,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored below a shell's `&`
         ) as process:
-            assert halfway.wait(60)
-            os.killpg(process.pid, signal.SIGINT)
-            _, errors = process.communicate(timeout=30)
+            try:
+                assert halfway.wait(60)
+                os.killpg(process.pid, signal.SIGINT)
+                _, errors = process.communicate(timeout=30)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert errors.strip().splitlines()[-1].startswith("ortpack-build: Interrupted.")
