@@ -176,7 +176,10 @@ def test_two_builds_at_once_fetch_once(official: Path, wheels: Mapping[str, Path
 
 def test_ctrl_c_is_a_sentence(official: Path, tmp_path: Path) -> None:
     halfway = threading.Event()
-    arguments = [sys.executable, "-m", "ortpack_build", *map(str, command(tmp_path / "cache", tmp_path / "out"))]
+    # Below a shell's `&` the signal is ignored, and so it would be by a Python that is started there.
+    heard = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program = [sys.executable, "-c", heard + "runpy.run_module('ortpack_build', run_name='__main__', alter_sys=True)"]
+    arguments = [*program, *map(str, command(tmp_path / "cache", tmp_path / "out"))]
     with serve("onnxruntime", PIN.file, official.read_bytes(), stall=halfway) as index:
         environ = os.environ | OFFLINE | {"PIP_INDEX_URL": index}
         with subprocess.Popen(
@@ -186,7 +189,6 @@ def test_ctrl_c_is_a_sentence(official: Path, tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored below a shell's `&`
         ) as process:
             try:
                 assert halfway.wait(60)
