@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
-import platformdirs
 import pytest
 
 from ortpack_build import emulation, manifest, trial
@@ -44,13 +43,6 @@ for model, feeds, outputs in json.loads(sys.argv[1]):
     numpy.savez(outputs, **dict(zip(names, session.run(None, dict(numpy.load(feeds))))))
 print(json.dumps({"machine": __import__("platform").machine(), "runtime": ortpack.runtime().info.target}))
 """
-
-
-@pytest.fixture(scope="module")
-def cache() -> Path:
-    """The user's own: roots and compiled loaders are kept from one run to the next."""
-    root = os.environ.get("ORTPACK_BUILD_CACHE") or platformdirs.user_cache_path("ortpack-build", appauthor=False)
-    return Path(root).absolute()
 
 
 @pytest.fixture(scope="module")

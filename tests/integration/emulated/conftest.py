@@ -1,0 +1,16 @@
+"""What the emulated tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """The user's own: roots and compiled loaders are kept from one run to the next."""
+    root = os.environ.get("ORTPACK_BUILD_CACHE") or platformdirs.user_cache_path("ortpack-build", appauthor=False)
+    return Path(root).absolute()
