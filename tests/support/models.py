@@ -53,7 +53,7 @@ def model(name: str) -> Path:
 def feeds(name: str, *, seed: int = 0) -> Feeds:
     """Inputs of `name` from a seed: float32 images in [-1, 1] (NCHW), audio windows, or a file's bytes."""
     random = np.random.default_rng(seed)
-    if name == "silero_vad":
+    if name in {"silero_vad", "silero_vad_16k"}:
         return {
             "input": random.uniform(-0.5, 0.5, (1, 576)).astype(np.float32),
             "state": np.zeros((2, 1, 128), np.float32),

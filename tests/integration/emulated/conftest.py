@@ -8,6 +8,14 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="session")
+def loader_command() -> tuple[object, ...]:
+    """Compiles the loader of this checkout."""
+    return "loader", "--source", ROOT
+
 
 @pytest.fixture(scope="session")
 def cache() -> Path:

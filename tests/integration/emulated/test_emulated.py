@@ -46,11 +46,13 @@ print(json.dumps({"machine": __import__("platform").machine(), "runtime": ortpac
 
 
 @pytest.fixture(scope="module")
-def made(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+def made(
+    cache: Path, loader_command: tuple[object, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Path]:
     """The wheels of the loader and of ortpack-cpu for the target."""
     out = tmp_path_factory.mktemp("wheels")
     paths = {}
-    for name, command in (("loader", ("loader",)), ("cpu", ("wheel", "arm64"))):
+    for name, command in (("loader", loader_command), ("cpu", ("wheel", "arm64"))):
         done = run(*command, "--target", TARGET, "--out", out, "--cache", cache)
         assert done.returncode == 0, done.stderr
         paths[name] = Path(done.stdout.splitlines()[-1])

@@ -49,7 +49,9 @@ print(__import__("platform").machine())
 
 
 @pytest.mark.parametrize("target", ["linux-aarch64", "linux-armv7l"])
-def test_silero_vad_gives_what_it_gives_here(target: str, cache: Path, tmp_path: Path) -> None:
+def test_silero_vad_gives_what_it_gives_here(
+    target: str, cache: Path, loader_command: tuple[object, ...], tmp_path: Path
+) -> None:
     """Within 1e-4 of the official package on this machine; and an error is an exception."""
     emulator = _CATALOG.targets[target].emulator
     if emulator is None or not (shutil.which(emulator) or shutil.which(f"{emulator}-static")):
@@ -62,7 +64,7 @@ def test_silero_vad_gives_what_it_gives_here(target: str, cache: Path, tmp_path:
     made = run("wheel", "minimal", *arguments, "--model", model("silero_vad"), "--out", tmp_path, "--cache", cache)
     assert made.returncode == 0, made.stderr
     converted, wheel = made.stdout.splitlines()
-    loader = run("loader", "--target", target, "--out", tmp_path, "--cache", cache)
+    loader = run(*loader_command, "--target", target, "--out", tmp_path, "--cache", cache)
     assert loader.returncode == 0, loader.stderr
     machine = emulation.machine(_CATALOG.targets[target], context.cache, context.report, environ=os.environ)
     python = trial.environment(tmp_path / "env", [loader.stdout.splitlines()[-1], wheel], machine)

