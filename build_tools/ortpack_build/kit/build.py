@@ -287,6 +287,12 @@ class _Build:
             log=self.work / "compile.log",
             held=held,
         )
+        # ninja that is told to end says that all went well.
+        if missing := [name for name in names if not (self.build / name).is_file()]:
+            raise ToolError(
+                f"Compiling ended before it was done: {missing[0]} is not there.",
+                hint="The same command goes on from here.",
+            )
 
     def _collect(self, names: Sequence[str], folder: Path) -> None:
         (folder / "lib").mkdir()

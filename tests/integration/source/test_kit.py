@@ -275,6 +275,20 @@ def test_kill_9_and_the_next_run_goes_on(tiny: Tiny) -> None:
     assert len(compiled) == 1  # what was done was not done again
 
 
+def test_ninja_that_is_told_to_end_has_not_succeeded(tiny: Tiny) -> None:
+    slow = _Slow(tiny, seconds=1.5)
+    build = slow.start()
+    slow.wait_for(2)
+    children = Path(f"/proc/{build.pid}/task/{build.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGTERM)
+    _, err = build.communicate(timeout=120)
+    assert build.returncode != 0
+    assert "FileNotFoundError" not in err
+    assert "Compiling" in err
+    assert not list((tiny.cache.root / "kits").glob("*"))
+
+
 def test_what_a_killed_build_left_running_is_waited_for(tiny: Tiny, capfd: pytest.CaptureFixture[str]) -> None:
     work = tiny.cache.path("work", tiny.order().key)
     work.mkdir(parents=True)
