@@ -1,7 +1,8 @@
 """What this machine offers to accelerators, each fact found by a probe of its own, when something asks for it.
 
-Probes read a few small files below `/proc`, `/sys` and the library folders. None loads a library, starts a process
-or changes anything. A fact is a tuple of values: empty when the thing is not there, None when it can't be told here.
+Probes read a few small files below `/proc`, `/sys` and the library folders, or Windows' registry. None loads a
+library, starts a process or changes anything. A fact is a tuple of values: empty when the thing is not there, None when
+it can't be told here.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ortpack._registry import pci_devices
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from ortpack._registry import PciDevice
 
 Fact = tuple[str, ...] | None
 
@@ -22,7 +27,7 @@ _CUDA_OF_DRIVER = (
     (550, "12.4"), (545, "12.3"), (535, "12.2"), (530, "12.1"), (525, "12.0"), (520, "11.8"), (515, "11.7"),
     (510, "11.6"), (495, "11.5"), (470, "11.4"), (465, "11.3"), (460, "11.2"), (455, "11.1"), (450, "11.0"),
 )  # fmt: skip
-_NVIDIA, _AMD, _INTEL = "0x10de", "0x1002", "0x8086"
+_NVIDIA, _AMD, _INTEL, _MICROSOFT = "0x10de", "0x1002", "0x8086", "0x1414"
 _DISPLAY, _ACCELERATOR = "0x03", "0x12"  # PCI base classes
 
 
@@ -38,14 +43,21 @@ class Facts:
         root: where the file system starts; another one is a machine that a test describes.
         platform: as `sys.platform`.
         prefixes: folders below which pip's wheels lie, in order.
+        registry: gives the devices on the PCI bus of a Windows machine, or raises OSError.
     """
 
     def __init__(
-        self, *, root: Path | None = None, platform: str = sys.platform, prefixes: Iterable[Path] = ()
+        self,
+        *,
+        root: Path | None = None,
+        platform: str = sys.platform,
+        prefixes: Iterable[Path] = (),
+        registry: Callable[[], Iterable[PciDevice]] = pci_devices,
     ) -> None:
         self._root = Path("/") if root is None else root
         self._platform = platform
         self._prefixes = tuple(prefixes)
+        self._registry = registry
         self._known: dict[str, Fact] = {}
 
     def __getitem__(self, name: str) -> Fact:
@@ -133,7 +145,7 @@ class Facts:
         if self._platform == "darwin":
             return ()
         if not self._linux():
-            return None if self.system_library("nvcuda.dll") else ()
+            return self._windows_nvidia_driver() if self.system_library("nvcuda.dll") else ()
         for line in self._lines(self._at("proc/driver/nvidia/version")):
             if "Kernel Module" in line:
                 numbers = [word for word in line.partition("Kernel Module")[2].split() if _is_version(word)]
@@ -146,6 +158,14 @@ class Facts:
         # No kernel module to ask (WSL, some containers), but the driver's library carries its version in its name
         version = library.resolve().name.removeprefix("libcuda.so.")
         return (version,) if _is_version(version) else None
+
+    def _windows_nvidia_driver(self) -> Fact:
+        """Windows' version 32.0.15.8088 is NVIDIA's 580.88: the last five digits."""
+        for device in self._registry():
+            digits = "".join(device.driver_version.split(".")[2:])[-5:]
+            if device.vendor == _NVIDIA and device.kind.startswith(_DISPLAY) and len(digits) == 5 and digits.isdigit():
+                return (f"{digits[:3]}.{digits[3:]}",)
+        return None
 
     def cuda_driver(self) -> Fact:
         driver = self["nvidia-driver"]
@@ -174,6 +194,8 @@ class Facts:
         """Devices of a vendor whose PCI class starts with `kind`, as "vendor:device"."""
         if self._platform == "darwin":
             return ()
+        if self._platform == "win32":
+            return self._windows_pci(vendor, kind)
         folder = self._at("sys/bus/pci/devices")
         if not self._linux() or not folder.is_dir():
             return None
@@ -183,6 +205,13 @@ class Facts:
             if maker == vendor and shape.startswith(kind):
                 found.append(f"{maker}:{model}")
         return tuple(found)
+
+    def _windows_pci(self, vendor: str, kind: str) -> Fact:
+        devices = [device for device in self._registry() if device.kind.startswith(kind)]
+        found = tuple(f"{vendor}:{device.model}" for device in devices if device.vendor == vendor)
+        # A virtual machine's share of a GPU shows as a device of Microsoft's, whoever made the GPU
+        hidden = not found and any(device.vendor == _MICROSOFT for device in devices)
+        return None if hidden else found
 
     def cpu_vendor(self) -> Fact:
         if self._platform == "darwin":

@@ -17,25 +17,21 @@ if TYPE_CHECKING:
     from ortpack._machine import Machine
     from ortpack._needs import MachineFacts
 
-# A device that this machine may have, and the runtimes that use it, best first
+# A device that this machine may have, and the devices of runtimes that use it, best first
 _USES = (
-    ("nvidia-gpu", "NVIDIA GPU", ("cuda", "cuda12", "tensorrt", "tensorrt_rtx")),
-    ("amd-gpu", "AMD GPU", ("migraphx",)),
-    ("intel-gpu", "Intel GPU", ("openvino",)),
+    (
+        "nvidia-gpu",
+        "NVIDIA GPU",
+        ("cuda", "tensorrt", "tensorrt-rtx", "tensorrt-rtx-cuda12", "directml", "webgpu"),
+    ),
+    ("amd-gpu", "AMD GPU", ("migraphx", "directml", "webgpu")),
+    ("intel-gpu", "Intel GPU", ("openvino", "directml", "webgpu")),
     ("intel-npu", "Intel NPU", ("openvino",)),
 )
-# Distributions that all write into the folder `onnxruntime`
-_OFFICIAL = (
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "onnxruntime-directml",
-    "onnxruntime-openvino",
-    "onnxruntime-qnn",
-    "onnxruntime-silicon",
-    "onnxruntime-training",
-    "ort-nightly",
-    "ort-nightly-gpu",
-)
+# What begins like this may write into the folder `onnxruntime`; plugins of the same makers have folders of their own
+_OFFICIAL = ("onnxruntime", "ort-nightly")
+_SHARED = "onnxruntime/__init__.py"
+_ONLY_ON = {"migraphx": "linux", "directml": "windows"}
 
 
 def unused_devices(runtimes: Iterable[Runtime], machine: Machine, facts: MachineFacts) -> list[str]:
@@ -44,13 +40,16 @@ def unused_devices(runtimes: Iterable[Runtime], machine: Machine, facts: Machine
     found = []
     for fact, label, names in _USES:
         if (have := facts[fact]) and served.isdisjoint(names):
-            name = names[0]
+            name = next(name for name in names if _ONLY_ON.get(name, machine.os) == machine.os)
             if name == "cuda" and numbers((facts["cuda-driver"] or ("13",))[0]) < (13,):
                 name = "cuda12"
             found.append(f"this machine has an {label} ({have[0]}) and no runtime for it: pip install ortpack[{name}]")
-    if machine.os == "windows" and facts["directx"] and served.isdisjoint(("directml", "cuda", "cuda12", "openvino")):
-        found.append("this machine has DirectX 12 and no runtime for its GPU: pip install ortpack[directml]")
-    if machine.os == "macos" and machine.arch == "arm64" and "coreml" not in served:
+    # A GPU that no probe can tell, such as a virtual machine's share of one
+    untold = not found and None in (facts["nvidia-gpu"], facts["amd-gpu"], facts["intel-gpu"])
+    directx = machine.os == "windows" and machine.arch == "amd64" and untold and facts["directx"]
+    if directx and served.isdisjoint(("directml", "cuda", "openvino", "webgpu")):
+        found.append("this machine has DirectX 12 and no runtime for a GPU: pip install ortpack[directml]")
+    if machine.os == "macos" and machine.arch == "arm64" and served.isdisjoint(("coreml", "webgpu")):
         found.append("this Mac has a GPU and a Neural Engine and no runtime for them: pip install ortpack[coreml]")
     return found
 
@@ -62,10 +61,13 @@ def clobbered(folders: Sequence[Path]) -> list[str]:
     found = []
     for folder in folders:
         versions: dict[str, set[str]] = {}
+        official: list[str] = []
         for distribution in distributions(path=[str(folder)]):
             name = (distribution.metadata["Name"] or "").replace("_", "-").lower()
             versions.setdefault(name, set()).add(distribution.version)
-        official = [name for name in _OFFICIAL if name in versions]
+            if name.startswith(_OFFICIAL) and any(str(file) == _SHARED for file in distribution.files or ()):
+                official.append(name)
+        official = sorted(set(official))
         if len(official) > 1:
             both = " and ".join(official)
             found.append(

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ortpack._facts import KNOWN, Facts, these_facts
+from ortpack._registry import PciDevice, pci_devices
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ortpack._facts import Fact
 
 DRIVER = """NVRM version: NVIDIA UNIX {kind}x86_64 Kernel Module  {version}  Tue Sep 23 10:11:12 UTC 2026
 GCC version:  gcc version 12.2.0 (Debian 12.2.0-14)
@@ -220,3 +223,74 @@ def test_every_probe_runs_on_this_machine_and_loads_nothing() -> None:
         value = facts[name]
         assert value is None or all(isinstance(item, str) and item for item in value)
     assert mapped() == before
+
+
+# As Windows writes them: the most exact name first
+RTX = PciDevice(
+    hardware_ids=(
+        r"PCI\VEN_10DE&DEV_2684&SUBSYS_16F110DE&REV_A1",
+        r"PCI\VEN_10DE&DEV_2684&SUBSYS_16F110DE",
+        r"PCI\VEN_10DE&DEV_2684&CC_030000",
+        r"PCI\VEN_10DE&DEV_2684&CC_0300",
+    ),
+    driver_version="32.0.15.8088",
+)
+SOUND = PciDevice(hardware_ids=(r"PCI\VEN_10DE&DEV_22BA&CC_040300",), driver_version="1.4.2.6")
+NPU = PciDevice(hardware_ids=(r"PCI\VEN_8086&DEV_7D1D&CC_1200",), driver_version="32.0.100.3104")
+ARC = PciDevice(hardware_ids=(r"pci\ven_8086&dev_7d55&cc_030000",), driver_version="32.0.101.6078")
+RADEON = PciDevice(hardware_ids=(r"PCI\VEN_1002&DEV_744C&CC_0300",))
+SHARE = PciDevice(hardware_ids=(r"PCI\VEN_1414&DEV_008E",), class_guid="{4d36e968-e325-11ce-bfc1-08002be10318}")
+UNTOLD = PciDevice(hardware_ids=("", "PCI", r"PCI\VEN_&DEV_12345", "\\"))
+
+
+def windows(*devices: PciDevice) -> Facts:
+    return Facts(platform="win32", registry=lambda: devices)
+
+
+def test_windows_devices_are_told_by_vendor_and_class() -> None:
+    facts = windows(SOUND, UNTOLD, RTX, NPU, ARC, RADEON)
+    assert facts["nvidia-gpu"] == ("0x10de:0x2684",)
+    assert facts["amd-gpu"] == ("0x1002:0x744c",)
+    assert facts["intel-gpu"] == ("0x8086:0x7d55",)
+    assert facts["intel-npu"] == ("0x8086:0x7d1d",)
+
+
+def test_windows_without_a_device_has_none_unless_a_virtual_machine_hides_it() -> None:
+    assert windows(SOUND, UNTOLD)["nvidia-gpu"] == ()
+    assert windows(SOUND, SHARE)["nvidia-gpu"] is None
+    assert windows(RTX, SHARE)["nvidia-gpu"] == ("0x10de:0x2684",)
+    assert windows(SHARE)["intel-npu"] == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "driver", "cuda"),
+    [
+        ("32.0.15.8088", ("580.88",), ("13.0",)),
+        ("31.0.15.5161", ("551.61",), ("12.4",)),
+        ("27.21.14.5671", ("456.71",), ("11.1",)),
+        ("", None, None),
+        ("32.0.15", None, None),
+        ("a.b.c.d", None, None),
+    ],
+)
+def test_windows_tells_nvidias_driver_by_its_last_five_digits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, driver: Fact, cuda: Fact
+) -> None:
+    monkeypatch.setenv("SYSTEMROOT", str(tree(tmp_path, {"System32/nvcuda.dll": ""})))
+    facts = windows(SOUND, PciDevice(hardware_ids=RTX.hardware_ids, driver_version=version))
+    assert facts["nvidia-driver"] == driver
+    assert facts["cuda-driver"] == cuda
+
+
+def test_windows_without_nvidias_library_has_no_driver_whatever_the_registry_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYSTEMROOT", str(tmp_path))
+    assert windows(RTX)["nvidia-driver"] == ()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has a registry")
+def test_where_there_is_no_registry_nothing_is_known() -> None:
+    with pytest.raises(OSError, match="no registry"):
+        pci_devices()
+    assert Facts(platform="win32")["nvidia-gpu"] is None

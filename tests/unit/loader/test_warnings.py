@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,6 @@ from support.described import LINUX, cpu, cuda, plugin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from ortpack._facts import Fact
 
@@ -56,10 +56,48 @@ def test_macs_and_windows_have_their_own_runtimes() -> None:
     assert "ortpack[directml]" in warning
 
 
-def distribution(folder: Path, name: str, version: str) -> None:
+WINDOWS = Machine(os="windows", arch="amd64")
+
+
+@pytest.mark.parametrize(
+    ("machine", "facts", "says"),
+    [
+        (WINDOWS, {"amd-gpu": ("0x1002:0x744c",)}, "[directml]"),  # MIGraphX is for Linux
+        (WINDOWS, {"intel-gpu": ("0x8086:0x7d55",)}, "[openvino]"),
+        (WINDOWS, {"nvidia-gpu": ("0x10de:0x2684",), "cuda-driver": ("12.4",)}, "[cuda12]"),
+        (LINUX, {"amd-gpu": ("0x1002:0x744c",)}, "[migraphx]"),
+    ],
+)
+def test_what_is_advised_is_made_for_the_system_and_advised_once(
+    machine: Machine, facts: dict[str, Fact], says: str
+) -> None:
+    (warning,) = _warnings.unused_devices([cpu()], machine, Described(facts, directx=("12",)))
+    assert says in warning
+
+
+def test_directx_without_any_gpu_is_no_warning() -> None:
+    none: dict[str, Fact] = {"nvidia-gpu": (), "amd-gpu": (), "intel-gpu": ()}
+    assert _warnings.unused_devices([cpu()], WINDOWS, Described(none, directx=("12",))) == []
+
+
+@pytest.mark.parametrize("device", ["tensorrt-rtx", "tensorrt-rtx-cuda12", "webgpu", "directml"])
+def test_every_runtime_that_uses_a_gpu_counts(device: str) -> None:
+    uses = cpu(devices={device: ("SomeExecutionProvider",)})
+    assert _warnings.unused_devices([uses], LINUX, Described({"nvidia-gpu": ("NVIDIA L4",)})) == []
+
+
+def test_what_is_advised_are_devices_of_the_manifests() -> None:
+    manifests = Path(__file__).parents[3] / "variants"
+    names = {name for _fact, _label, several in _warnings._USES for name in several}
+    text = "".join(file.read_text(encoding="utf-8") for file in manifests.glob("*.toml"))
+    assert [name for name in sorted(names) if f"devices = {{ {name} = [" not in text] == []
+
+
+def distribution(folder: Path, name: str, version: str, file: str = "onnxruntime/__init__.py") -> None:
     info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (info / "RECORD").write_text(f"{file},,\n{info.name}/METADATA,,\n{info.name}/RECORD,,\n")
 
 
 def test_official_packages_that_overwrite_each_other_are_named(tmp_path: Path) -> None:
@@ -69,6 +107,23 @@ def test_official_packages_that_overwrite_each_other_are_named(tmp_path: Path) -
     (warning,) = _warnings.clobbered([tmp_path])
     assert "onnxruntime and onnxruntime-gpu overwrite each other's files" in warning
     assert "pip uninstall onnxruntime onnxruntime-gpu" in warning
+
+
+@pytest.mark.parametrize(
+    "other", ["onnxruntime-migraphx", "onnxruntime-directml", "ort-nightly", "onnxruntime-a_new.One"]
+)
+def test_whatever_writes_into_the_folder_of_the_official_package_is_named(tmp_path: Path, other: str) -> None:
+    distribution(tmp_path, "onnxruntime", "1.32.0")
+    distribution(tmp_path, other, "1.31.1")
+    (warning,) = _warnings.clobbered([tmp_path])
+    assert other.replace("_", "-").lower() in warning
+
+
+def test_plugins_with_a_folder_of_their_own_overwrite_nothing(tmp_path: Path) -> None:
+    distribution(tmp_path, "onnxruntime", "1.32.0")
+    distribution(tmp_path, "onnxruntime-qnn", "2.7.0", "onnxruntime_qnn/__init__.py")
+    distribution(tmp_path, "onnxruntime-ep-webgpu", "0.4.0", "onnxruntime_ep_webgpu/__init__.py")
+    assert _warnings.clobbered([tmp_path]) == []
 
 
 def test_two_versions_of_one_runtime_are_named(tmp_path: Path) -> None:
