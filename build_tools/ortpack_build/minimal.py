@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 import tempfile
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from ortpack_build import binding, bundle, host, proof, source, wheel
-from ortpack_build.deflate import deflate_cached
+from ortpack_build import binding, bundle, host, proof, source
 from ortpack_build.errors import OpConfigError, UsageError, storage_error
 from ortpack_build.hashing import sha256_of
 from ortpack_build.kernels.select import described, select
 from ortpack_build.ops import commands, config, convert, models
+from ortpack_build.pipeline import packed
 from ortpack_build.runtime_json import Verification
 from ortpack_build.spec import Minimal, UsedModel, compiled, source_origin
 
@@ -177,15 +176,7 @@ def build(
             except OSError as error:
                 raise storage_error("The package", home, error) from error
             return Made(path=home, models=tuple(places.values()))
-        with report.step(f"Packing {wheel.file_name(spec, settings.build_number)}") as step:
-            result = wheel.write(
-                assembled,
-                settings.out,
-                deflate=partial(deflate_cached, cache=cache),
-                epoch=settings.epoch,
-                build_number=settings.build_number,
-            )
-            step.detail(f"{result.size / 1e6:.2f} MB")
+        result = packed(assembled, settings)
         for name, file in converted_to.items():
             _put(file, home / name)
     return Made(path=result.path, models=tuple(places.values()))

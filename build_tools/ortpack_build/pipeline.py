@@ -64,15 +64,24 @@ def build(spec: Spec, settings: Settings, *, linked: source.Linked | None = None
                 made = bundle.assemble(spec, parts, bundle_folder)
         except OSError as error:
             raise storage_error("A temporary file", work, error) from error
-        with report.step(f"Packing {wheel.file_name(spec, settings.build_number)}") as step:
-            result = wheel.write(
-                made,
-                settings.out,
-                deflate=partial(deflate_cached, cache=settings.cache),
-                epoch=settings.epoch,
-                build_number=settings.build_number,
-            )
-            step.detail(f"{result.size / 1e6:.2f} MB")
+        return packed(made, settings)
+
+
+def packed(made: bundle.Bundle, settings: Settings) -> wheel.Wheel:
+    """The wheel of a bundle, in the output folder.
+
+    Raises:
+        BuildError: any of its kinds; nothing half-written is left.
+    """
+    with settings.report.step(f"Packing {wheel.file_name(made.spec, settings.build_number)}") as step:
+        result = wheel.write(
+            made,
+            settings.out,
+            deflate=partial(deflate_cached, cache=settings.cache),
+            epoch=settings.epoch,
+            build_number=settings.build_number,
+        )
+        step.detail(f"{result.size / 1e6:.2f} MB")
     return result
 
 

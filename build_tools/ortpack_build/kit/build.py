@@ -140,7 +140,19 @@ def make(
                 build.run(folder, step, held)
         shutil.rmtree(work, ignore_errors=True)
 
-    return read(cache.get("kits", key, into, check=lambda folder: _whole(folder, report)))
+    found: Kit | None = None
+
+    def whole(folder: Path) -> bool:
+        nonlocal found
+        try:
+            found = read(folder)
+        except BuildError as error:
+            report.warning(f"{error} It is made anew.")
+            return False
+        return True
+
+    entry = cache.get("kits", key, into, check=whole)
+    return found or read(entry)
 
 
 @contextlib.contextmanager
@@ -159,15 +171,6 @@ def _alone(path: Path, report: Reporter) -> Iterator[tuple[int, ...]]:
         yield (held,)
     finally:
         os.close(held)
-
-
-def _whole(folder: Path, report: Reporter) -> bool:
-    try:
-        read(folder)
-    except BuildError as error:
-        report.warning(f"{error} It is made anew.")
-        return False
-    return True
 
 
 class _Build:

@@ -7,16 +7,14 @@ own: a model that brings it down brings nothing else down.
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from ortpack_build import host, prebuilt, spec
+from ortpack_build import host, prebuilt, spec, worker
 from ortpack_build.errors import ModelError, ToolError, UsageError
 from ortpack_build.fetch import fetch
 
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
 VARIANT = "cpu"  # the variant that has every operator
 _WORKER = Path(__file__).with_name("_optimize.py")
-_TIMEOUT = 3600  # seconds, for one model
 _SLOTS = threading.BoundedSemaphore(os.cpu_count() or 1)  # processes at once, each with a model in memory
 _HINT = "pip install 'ortpack-build[models]'."
 
@@ -90,38 +87,24 @@ class FullRuntime:
                 for job in jobs
             ],
         }
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("ORTPACK_")}
         try:
-            # -P: the worker's folder must not come before the standard library.
             with _SLOTS:
-                done = subprocess.run(
-                    [sys.executable, "-P", str(_WORKER)],
-                    check=False,
-                    input=json.dumps(request),
-                    capture_output=True,
-                    encoding="utf-8",
-                    errors="replace",
-                    timeout=_TIMEOUT,
-                    env=environ,
-                )
+                reply = worker.ask(str(_WORKER), request=request)
         except subprocess.TimeoutExpired as error:
-            raise ModelError(f"{model}: ONNX Runtime {self.ort} had no result after {_TIMEOUT} s.") from error
-        self._judge(model, done)
+            raise ModelError(f"{model}: ONNX Runtime {self.ort} had no result after {worker.TIMEOUT} s.") from error
+        self._judge(model, reply)
 
-    def _judge(self, model: Path, done: subprocess.CompletedProcess[str]) -> None:
-        last = next((line for line in reversed(done.stdout.splitlines()) if line.startswith("RESULT ")), None)
-        answer: dict[str, Any] = json.loads(last.removeprefix("RESULT ")) if last else {}
-        answer = {key: " ".join(value.split()) if isinstance(value, str) else value for key, value in answer.items()}
-        if done.returncode == 0 and answer.get("done"):
+    def _judge(self, model: Path, reply: worker.Reply) -> None:
+        answer = reply.answer or {}
+        if reply.code == 0 and answer.get("done"):
             return
         if message := answer.get("setup"):
             raise ToolError(f"ONNX Runtime {self.ort} can't be used here: {message}", hint=_HINT)
         if message := answer.get("refused"):
             raise ModelError(f"{model}: ONNX Runtime {self.ort} refuses it: {message}")
-        if done.returncode < 0:
-            raise ModelError(f"{model}: ONNX Runtime {self.ort} died of it (signal {-done.returncode}).")
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise ToolError(f"Running ONNX Runtime {self.ort} on {model} failed: {lines[-1]}")
+        if reply.code < 0:
+            raise ModelError(f"{model}: ONNX Runtime {self.ort} died of it (signal {-reply.code}).")
+        raise ToolError(f"Running ONNX Runtime {self.ort} on {model} failed: {reply.last}")
 
 
 def obtain(catalog: Catalog, cache: Cache, report: Reporter, ort: str | None = None) -> FullRuntime:

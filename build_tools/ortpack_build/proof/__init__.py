@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ortpack_build import worker
 from ortpack_build.errors import ModelError, UsageError, VerificationError
 from ortpack_build.ops import models
 from ortpack_build.proof.bounds import index_bounds
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 _RUNS = 5
 _SECONDS = 60.0  # for finding inputs; one that was found is enough then
-_TIMEOUT = 3600
 _ALL = 99
 _LEVELS = (0, 1, 2, _ALL)  # of optimization
 _GIVE = "Give some with --inputs FILE.npz, or look yourself and say --no-verify."
@@ -162,23 +160,10 @@ def _names(path: Path) -> frozenset[str]:
 
 def _run(request: dict[str, Any]) -> dict[str, Any]:
     """The answer of a process of its own; `died` if it gave none."""
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("ORTPACK_")}
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "ortpack_build.proof.worker"],
-            check=False,
-            input=json.dumps(request),
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_TIMEOUT,
-            env=environ,
-        )
+        reply = worker.ask("-m", "ortpack_build.proof.worker", request=request)
     except subprocess.TimeoutExpired:
-        return {"died": f"no result after {_TIMEOUT} s"}
-    last = next((line for line in reversed(done.stdout.splitlines()) if line.startswith("RESULT ")), None)
-    if last is None or done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        return {"died": f"killed by signal {-done.returncode}" if done.returncode < 0 else lines[-1]}
-    answer: dict[str, Any] = json.loads(last.removeprefix("RESULT "))
-    return {key: " ".join(value.split()) if isinstance(value, str) else value for key, value in answer.items()}
+        return {"died": f"no result after {worker.TIMEOUT} s"}
+    if reply.answer is None or reply.code != 0:
+        return {"died": f"killed by signal {-reply.code}" if reply.code < 0 else reply.last}
+    return reply.answer
