@@ -41,22 +41,6 @@ def this_machine() -> Machine:
     return Machine(os=sys.platform, arch=arch)
 
 
-def cores(topology: str = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list") -> int:
-    """Physical cores that this process may use; logical processors where the system says nothing of cores."""
-    try:
-        processors = os.sched_getaffinity(0)
-    except AttributeError:  # not Linux
-        return os.cpu_count() or 1
-    found = set()
-    for processor in processors:
-        try:
-            with open(topology.format(processor), encoding="ascii") as siblings:  # noqa: PTH123 - pathlib is slow to import
-                found.add(siblings.read().strip())
-        except OSError:
-            found.add(str(processor))
-    return max(1, len(found))
-
-
 def _libc() -> tuple[str | None, str | None]:
     try:
         name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ortpack import _binding, errors
 from ortpack._binding import Session
-from ortpack._machine import cores
 from ortpack._options import SessionOptions
 from ortpack._values import IOBinding, OrtValue
 from ortpack.errors import (
@@ -258,10 +257,6 @@ class InferenceSession(Session):
             devices = loaded.info.devices
             wanted = [(name, {}) for name in devices[device if device is not None else next(iter(devices))]]
         native = options._native(loaded.library, _verbosity)
-        if not options.intra_op_num_threads and loaded.info.provenance.get("origin") == "source":
-            native.set_intra_op_num_threads(
-                cores()
-            )  # compiled without cpuinfo, it takes half of the processors for cores
         if loaded.library.api_version >= _ASSIGNMENT_API and _ASSIGNMENT not in options._config:
             native.add_session_config_entry(_ASSIGNMENT, "1")
         kinds = loaded.info.host.device_types if loaded.info.host else {}

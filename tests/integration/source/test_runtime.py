@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import json
-from typing import TYPE_CHECKING
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 from ortpack_build.binary import inspect
 from support import kits
 from support.command import run
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = kits.NEEDED
 
@@ -66,3 +68,35 @@ def test_the_wheel_passes_verify_and_is_no_worse_than_the_official_library(tmp_p
     )
     # Neither: the assembly of MLAS has no landing pads, so a marker would be a lie.
     assert rows["official: CET/BTI"]["detail"] == "no; official: no"
+
+
+_THREADS = """
+import os, sys
+import ortpack
+count = lambda: len(os.listdir("/proc/self/task"))
+os.sched_setaffinity(0, {int(word) for word in sys.argv[3:]})
+before = count()
+session = ortpack.InferenceSession(sys.argv[1], runtime=sys.argv[2])
+print(1 + count() - before)
+"""
+
+
+def test_a_session_has_a_thread_for_every_core_that_the_process_may_use(tmp_path: Path) -> None:
+    library = kits.link(tmp_path / "link").path
+    model = Path(__file__).parents[2] / "support" / "small_models" / f"network.{kits.request().flavour}"
+
+    def threads(processors: set[int]) -> int:
+        words = [str(model), str(library), *map(str, sorted(processors))]
+        found = subprocess.run([sys.executable, "-c", _THREADS, *words], capture_output=True, text=True, check=True)
+        return int(found.stdout)
+
+    by_core = {_siblings(processor): processor for processor in sorted(os.sched_getaffinity(0))}
+    if len(by_core) < 2:
+        pytest.skip("one core")
+    first, second, *_ = by_core.values()
+    assert threads({first}) == 1
+    assert threads({first, second}) == 2
+
+
+def _siblings(processor: int) -> str:
+    return Path(f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list").read_text(encoding="ascii")
