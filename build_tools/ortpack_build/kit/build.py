@@ -287,6 +287,7 @@ class _Build:
             [str(self.programs.ninja), "-C", str(self.build), "-j", str(self.jobs), *names],
             environ=self.environ,
             on_progress=on_progress,
+            effort=self.order.kits.effort_of,
             log=self.work / "compile.log",
             held=held,
         )

@@ -59,6 +59,13 @@ class Group(_Model, frozen=True):
     flags: tuple[str, ...]
 
 
+class Effort(_Model, frozen=True):
+    """How long files take to compile, beside each other."""
+
+    files: Annotated[str, Meta(description="Regular expression, searched in the path of the object")]
+    weight: Annotated[float, Meta(gt=0)]
+
+
 class Link(_Model, frozen=True):
     """How a library is linked from a kit."""
 
@@ -133,6 +140,7 @@ class Kits(_Model, frozen=True):
     flavours: dict[Flavour, FlavourLine]
     flags: Flags
     groups: tuple[Group, ...]
+    effort: tuple[Effort, ...]
     link: Link
     targets: dict[str, TargetLine]
     processors: dict[str, Processor]
@@ -157,6 +165,10 @@ class Kits(_Model, frozen=True):
             UsageError: kits are not made for it.
         """
         return self.processors[self.target(target).processor]
+
+    def effort_of(self, step: str) -> float:
+        """How long a step of a build takes, beside others; by the first line of `effort` that matches its words."""
+        return next((line.weight for line in self.effort if re.search(line.files, step)), 1.0)
 
     def with_baseline(self, name: str, baseline: str) -> Kits:
         """The same, but for the oldest libc of a target.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 STATUS = "ortpack [%f/%t] "
 _STATUS = re.compile(r"ortpack \[(\d+)/(\d+)\] ")
 _SHOWN = 40  # lines of a failure
+_TELLING = 0.01  # share of the effort from which on the time left can be told
 _FULL = ("No space left on device", "Disk quota exceeded", "File too large", "NoSpaceLeft", "DiskQuota", "FileTooBig")
 
 
@@ -28,11 +29,13 @@ class Progress:
     Attributes:
         done, total: steps; the total shrinks when ninja finds steps that need not be run.
         seconds: since it started.
+        share: of the whole effort, what is done; steps are not alike.
     """
 
     done: int
     total: int
     seconds: float
+    share: float
 
     @property
     def rate(self) -> float:
@@ -41,8 +44,8 @@ class Progress:
 
     @property
     def left(self) -> float | None:
-        """Seconds to go, if the rest goes as what was done; None while that is not known."""
-        return (self.total - self.done) / self.rate if self.done else None
+        """Seconds to go, if the rest goes as what was done; None while too little is."""
+        return self.seconds * (1 - self.share) / self.share if self.share >= _TELLING else None
 
     def __str__(self) -> str:
         left = "" if self.left is None else f", about {_duration(self.left)} left"
@@ -61,11 +64,11 @@ class Log:
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=_SHOWN))
     _failing: bool = False
 
-    def read(self, line: str) -> tuple[int, int] | None:
-        """Takes a line in; steps done and in total if it is a status line."""
+    def read(self, line: str) -> tuple[int, int, str] | None:
+        """Takes a line in; steps done and in total and what was done if it is a status line."""
         if status := _STATUS.match(line):
             self._failing = False
-            return int(status[1]), int(status[2])
+            return int(status[1]), int(status[2]), line[status.end() :].rstrip("\n")
         if line.startswith("FAILED: ") and not self.failure:  # the first; others may follow from those under way
             self._failing = True
         elif line.startswith(("FAILED: ", "ninja: ")):
@@ -90,11 +93,24 @@ def _errors(output: Sequence[str]) -> Iterable[str]:
     return [*shown, f"({len(output) - len(shown)} more lines)"] if len(output) > len(shown) else shown
 
 
+def _effort_of_all(command: Sequence[str], environ: Mapping[str, str], effort: Callable[[str], float]) -> float:
+    """That of every step of a dry run; 0 if it fails, which the real one will, too."""
+    state, found = Log(), 0.0
+
+    def read(line: str) -> None:
+        nonlocal found
+        if status := state.read(line):
+            found += effort(status[2])
+
+    return found if follow(command, read, environ=environ) == 0 else 0.0
+
+
 def run(
     command: Sequence[str],
     *,
     environ: Mapping[str, str],
     on_progress: Callable[[Progress], None],
+    effort: Callable[[str], float],
     log: Path,
     held: Sequence[int] = (),
     clock: Callable[[], float] = time.monotonic,
@@ -105,6 +121,7 @@ def run(
         command: ninja and its arguments.
         environ: of the process; NINJA_STATUS is added.
         on_progress: called at every step that was done.
+        effort: how much work a step is by ninja's words for it, more than 0; only the relation to other steps counts.
         log: file that takes everything ninja prints.
         held: file descriptors that ninja keeps open, so that it is known to run should this process be killed.
         clock: seconds.
@@ -113,16 +130,22 @@ def run(
         StorageError: the disk is full.
         ToolError: a command failed; says which, and its errors.
     """
+    environ = {**environ, "NINJA_STATUS": STATUS}
+    whole = _effort_of_all([*command, "-n"], environ, effort)
     started = clock()
-    state = Log()
+    state, spent = Log(), 0.0
     with log.open("w", encoding="utf-8") as copy:
 
         def read(line: str) -> None:
+            nonlocal spent
             copy.write(line)
-            if steps := state.read(line):
-                on_progress(Progress(done=steps[0], total=steps[1], seconds=clock() - started))
+            if status := state.read(line):
+                done, total, what = status
+                spent += effort(what)
+                share = min(spent / whole, 1.0) if whole else done / total
+                on_progress(Progress(done=done, total=total, seconds=clock() - started, share=share))
 
-        code = follow(command, read, environ={**environ, "NINJA_STATUS": STATUS}, held=held)
+        code = follow(command, read, environ=environ, held=held)
     if code == 0:
         return
     explanation = state.explain()

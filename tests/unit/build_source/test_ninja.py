@@ -18,9 +18,30 @@ if TYPE_CHECKING:
 
 
 def test_progress() -> None:
-    assert str(Progress(done=30, total=90, seconds=10)) == "30 of 90 steps, 3.0 a second, about 20 s left"
-    assert str(Progress(done=3, total=903, seconds=1)) == "3 of 903 steps, 3.0 a second, about 5 min left"
-    assert str(Progress(done=0, total=9, seconds=0)) == "0 of 9 steps, 0.0 a second"
+    def text(done: int, total: int, seconds: float, share: float) -> str:
+        return str(Progress(done=done, total=total, seconds=seconds, share=share))
+
+    assert text(30, 90, 10, 1 / 3) == "30 of 90 steps, 3.0 a second, about 20 s left"
+    assert text(300, 903, 100, 0.1) == "300 of 903 steps, 3.0 a second, about 15 min left"
+    assert text(9, 9, 3, 1) == "9 of 9 steps, 3.0 a second, about 0 s left"
+    assert text(0, 9, 0, 0) == "0 of 9 steps, 0.0 a second"
+
+
+def test_the_time_left_is_told_by_effort_not_by_steps(tmp_path: Path) -> None:
+    script = """
+import sys
+for step, what in enumerate(("light a", "light b", "heavy c", "light d")):
+    print(f"ortpack [{step + 1}/4] {what}", flush=True)
+"""
+    seen: list[Progress] = []
+    ninja.run(
+        [sys.executable, "-c", script],
+        environ={},
+        on_progress=seen.append,
+        effort=lambda what: 7.0 if what.startswith("heavy") else 1.0,
+        log=tmp_path / "log",
+    )
+    assert [step.share for step in seen] == [0.1, 0.2, 0.9, 1.0]
 
 
 def test_the_first_failure_only_and_from_its_first_error_on() -> None:
@@ -41,7 +62,7 @@ def test_the_first_failure_only_and_from_its_first_error_on() -> None:
         "ninja: build stopped: subcommand failed.",
     ]
     steps = [log.read(line + "\n") for line in lines]
-    assert [step for step in steps if step] == [(1, 9), (2, 9), (3, 9)]
+    assert [step for step in steps if step] == [(1, 9, "CXX a.o"), (2, 9, "CXX b.o"), (3, 9, "CXX c.o")]
     shown = log.explain().splitlines()
     assert shown[:3] == ["FAILED: [code=1] b.o ", "c++ -c b.cc", "b.cc:7:1: error: no such thing"]
     assert len(shown) < 60
@@ -59,7 +80,7 @@ def test_the_first_failure_only_and_from_its_first_error_on() -> None:
 def test_a_failed_run(says: str, error: type[Exception], message: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", f"print('{says}'); raise SystemExit(1)"]
     with pytest.raises(error, match=message):
-        ninja.run(command, environ={}, on_progress=lambda _: None, log=tmp_path / "log")
+        ninja.run(command, environ={}, on_progress=lambda _: None, effort=lambda _: 1.0, log=tmp_path / "log")
     assert (tmp_path / "log").read_text()
 
 
