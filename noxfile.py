@@ -108,3 +108,11 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "pip", "install", "--quiet", "--no-deps", f"--target={site}", str(wheel))
     arguments = [f"--official={site}", f"--official-wheel={wheel}"]
     session.run("python", "benchmarks/minimal.py", *arguments, env={"PYTHONPATH": str(ROOT / "tests")})
+
+
+@nox.session(name="bench-upstream")
+def bench_upstream(session: nox.Session) -> None:
+    """A minimal library by ONNX Runtime's own build beside ours, by hand: half an hour."""
+    session.install("./build_tools[models]", "pip", "onnx>=1.17", "platformdirs>=4", "flatbuffers")
+    session.install(str(_loader_wheel(session)))
+    session.run("python", "benchmarks/upstream.py", *session.posargs, env={"PYTHONPATH": str(ROOT / "tests")})
