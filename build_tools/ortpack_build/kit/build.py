@@ -97,6 +97,12 @@ class Order:
         return (*self.kits.link.instead, *more)
 
     @property
+    def groups(self) -> tuple[Group, ...]:
+        """Files of ORT's own that get more flags, in the order in which they are added."""
+        more = () if self.exceptions else self.kits.without_exceptions(self.flavour).groups
+        return (*self.kits.groups, *more)
+
+    @property
     def key(self) -> str:
         """Hash of all that goes into the kit."""
         inputs = [
@@ -104,7 +110,7 @@ class Order:
             self.target,
             self.flavour,
             self.kits.target(self.target),
-            self.kits.groups,
+            self.groups,
             self.kits.link,
             self.kits.headers,
             self.options,
@@ -234,7 +240,7 @@ class _Build:
         if stamp.exists():
             return
         groups = self.work / "groups.cmake"
-        groups.write_text(groups_cmake(self.order.kits.groups), encoding="utf-8")
+        groups.write_text(groups_cmake(self.order.groups), encoding="utf-8")
         options = dict(self.order.options)
         options |= {"CMAKE_MAKE_PROGRAM": str(self.programs.ninja), "CMAKE_PROJECT_onnxruntime_INCLUDE": str(groups)}
         for language, program in (("C", self.compilers.c), ("CXX", self.compilers.cxx), ("ASM", self.compilers.c)):
@@ -321,7 +327,7 @@ class _Build:
             origin=order.tree.origin,
             toolchain=dict(order.toolchain.identity),
             tag=order.toolchain.tag,
-            flags={group.name: group.flags for group in order.kits.groups},
+            flags={group.name: group.flags for group in order.groups},
             options=order.options,
             exceptions=order.exceptions,
             model_formats=flavour.model_formats,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -28,11 +29,20 @@ class Instead(_Model, frozen=True):
     code: Annotated[str, Meta(description="C, a definition of `{name}`")]
 
 
+class Group(_Model, frozen=True):
+    """Files of ORT's own that get more flags."""
+
+    name: str
+    files: Annotated[str, Meta(description="Regular expression of CMake's, searched in the absolute path")]
+    flags: tuple[str, ...]
+
+
 class WithoutExceptions(_Model, frozen=True):
     """A kit whose errors end the process."""
 
     options: Annotated[dict[str, str], Meta(description="For CMake, on top of the flavour's")]
     instead: Annotated[tuple[Instead, ...], Meta(description="Where LLD links, besides those of `link`")] = ()
+    groups: Annotated[tuple[Group, ...], Meta(description="After those of every kit")] = ()
 
 
 class FlavourLine(_Model, frozen=True):
@@ -49,14 +59,6 @@ class Flags(_Model, frozen=True):
     c: Annotated[tuple[str, ...], Meta(description="C and C++")]
     cxx: Annotated[tuple[str, ...], Meta(description="C++ only")]
     release: Annotated[tuple[str, ...], Meta(description="Optimisation, unless a group says otherwise")]
-
-
-class Group(_Model, frozen=True):
-    """Files of ORT's own that get more flags."""
-
-    name: str
-    files: Annotated[str, Meta(description="Regular expression of CMake's, searched in the absolute path")]
-    flags: tuple[str, ...]
 
 
 class Effort(_Model, frozen=True):
@@ -219,11 +221,14 @@ def load(folder: Path | None = None) -> Kits:
     """
     path = (folder or shipped_folder() / "kits") / "kits.toml"
     kits = read(path, Kits)
-    for index, group in enumerate(kits.groups):
+    smaller = [line.without_exceptions.groups for line in kits.flavours.values() if line.without_exceptions]
+    patterns = [(f"groups ({group.name})", group.files) for group in chain(kits.groups, *smaller)]
+    patterns += [(f"effort[{index}]", line.files) for index, line in enumerate(kits.effort)]
+    for where, pattern in patterns:
         try:
-            re.compile(group.files)
+            re.compile(pattern)
         except re.error as error:
-            raise ManifestError(f"{path}: groups[{index}].files: {error}.") from error
+            raise ManifestError(f"{path}: {where}.files: {error}.") from error
     for name, line in kits.targets.items():
         if line.processor not in kits.processors:
             hint = nearest(line.processor, kits.processors)
