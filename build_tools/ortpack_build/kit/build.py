@@ -279,6 +279,12 @@ class _Build:
             raise SourceError(f"ONNX Runtime's build has no {library} to ask for its parts: {done.stderr.strip()}")
         return tuple(dict.fromkeys(names))
 
+    def _missing(self, names: Sequence[str]) -> list[str]:
+        """The files that are still to be made for `names`, as far as ninja knows; none if it does not say."""
+        command = [str(self.programs.ninja), "-C", str(self.build), "-t", "inputs", *names]
+        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)
+        return [name for name in done.stdout.splitlines() if not (self.build / name).exists()]
+
     def _compile(self, names: Sequence[str], step: Step, held: Sequence[int]) -> None:
         said = time.monotonic()
 
@@ -294,6 +300,7 @@ class _Build:
             environ=self.environ,
             on_progress=on_progress,
             effort=self.order.kits.effort_of,
+            whole=sum(map(self.order.kits.effort_of, self._missing(names))),
             log=self.work / "compile.log",
             held=held,
         )

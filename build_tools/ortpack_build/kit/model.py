@@ -64,7 +64,7 @@ class Flags(_Model, frozen=True):
 class Effort(_Model, frozen=True):
     """How long files take to compile, beside each other."""
 
-    files: Annotated[str, Meta(description="Regular expression, searched in the path of the object")]
+    files: Annotated[str, Meta(description="Regular expression, searched in the object's path")]
     weight: Annotated[float, Meta(gt=0)]
 
 
@@ -169,8 +169,8 @@ class Kits(_Model, frozen=True):
         return self.processors[self.target(target).processor]
 
     def effort_of(self, step: str) -> float:
-        """How long a step of a build takes, beside others; by the first line of `effort` that matches its words."""
-        return next((line.weight for line in self.effort if re.search(line.files, step)), 1.0)
+        """How long a step of a build takes, beside others, by the file that it makes; 0 if no line matches."""
+        return next((line.weight for line in self.effort if re.search(line.files, step)), 0.0)
 
     def with_baseline(self, name: str, baseline: str) -> Kits:
         """The same, but for the oldest libc of a target.

@@ -93,24 +93,13 @@ def _errors(output: Sequence[str]) -> Iterable[str]:
     return [*shown, f"({len(output) - len(shown)} more lines)"] if len(output) > len(shown) else shown
 
 
-def _effort_of_all(command: Sequence[str], environ: Mapping[str, str], effort: Callable[[str], float]) -> float:
-    """That of every step of a dry run; 0 if it fails, which the real one will, too."""
-    state, found = Log(), 0.0
-
-    def read(line: str) -> None:
-        nonlocal found
-        if status := state.read(line):
-            found += effort(status[2])
-
-    return found if follow(command, read, environ=environ) == 0 else 0.0
-
-
 def run(
     command: Sequence[str],
     *,
     environ: Mapping[str, str],
     on_progress: Callable[[Progress], None],
     effort: Callable[[str], float],
+    whole: float,
     log: Path,
     held: Sequence[int] = (),
     clock: Callable[[], float] = time.monotonic,
@@ -121,7 +110,8 @@ def run(
         command: ninja and its arguments.
         environ: of the process; NINJA_STATUS is added.
         on_progress: called at every step that was done.
-        effort: how much work a step is by ninja's words for it, more than 0; only the relation to other steps counts.
+        effort: how much work a step is, by ninja's words for it.
+        whole: the effort of all steps.
         log: file that takes everything ninja prints.
         held: file descriptors that ninja keeps open, so that it is known to run should this process be killed.
         clock: seconds.
@@ -130,8 +120,6 @@ def run(
         StorageError: the disk is full.
         ToolError: a command failed; says which, and its errors.
     """
-    environ = {**environ, "NINJA_STATUS": STATUS}
-    whole = _effort_of_all([*command, "-n"], environ, effort)
     started = clock()
     state, spent = Log(), 0.0
     with log.open("w", encoding="utf-8") as copy:
@@ -142,10 +130,10 @@ def run(
             if status := state.read(line):
                 done, total, what = status
                 spent += effort(what)
-                share = min(spent / whole, 1.0) if whole else done / total
+                share = min(spent / whole, 1.0) if whole > 0 else done / total
                 on_progress(Progress(done=done, total=total, seconds=clock() - started, share=share))
 
-        code = follow(command, read, environ=environ, held=held)
+        code = follow(command, read, environ={**environ, "NINJA_STATUS": STATUS}, held=held)
     if code == 0:
         return
     explanation = state.explain()

@@ -39,6 +39,7 @@ for step, what in enumerate(("light a", "light b", "heavy c", "light d")):
         environ={},
         on_progress=seen.append,
         effort=lambda what: 7.0 if what.startswith("heavy") else 1.0,
+        whole=10.0,
         log=tmp_path / "log",
     )
     assert [step.share for step in seen] == [0.1, 0.2, 0.9, 1.0]
@@ -80,7 +81,9 @@ def test_the_first_failure_only_and_from_its_first_error_on() -> None:
 def test_a_failed_run(says: str, error: type[Exception], message: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", f"print('{says}'); raise SystemExit(1)"]
     with pytest.raises(error, match=message):
-        ninja.run(command, environ={}, on_progress=lambda _: None, effort=lambda _: 1.0, log=tmp_path / "log")
+        ninja.run(
+            command, environ={}, on_progress=lambda _: None, effort=lambda _: 1.0, whole=1.0, log=tmp_path / "log"
+        )
     assert (tmp_path / "log").read_text()
 
 
