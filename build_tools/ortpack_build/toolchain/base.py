@@ -98,7 +98,8 @@ def write_wrapper(
         path: where it is written.
         command: a program, with its path, and its first arguments.
         arguments: what is given → what is handed on.
-        root: a folder above `path`, taken off the names of files that the compiler leaves in its output.
+        root: a folder above `path`. Files below it have names relative to the current folder in the compiler's output,
+            taken for one just below `root`: the names that they have with a compiler cache, which hands on relative ones.
         identity: of the compiler.
     """
     program, *words = command
@@ -114,7 +115,7 @@ def write_wrapper(
     quoted = [called, *map(shlex.quote, words)]
     if root is not None:
         lines += ["root=${0%/*}", *["root=${root%/*}"] * len(path.parent.relative_to(root).parts)]
-        quoted.append('"-ffile-prefix-map=$root/="')
+        quoted += ['"-ffile-prefix-map=$root/=../"', '"-ffile-prefix-map=$PWD/="']  # the last that fits counts
     lines.append(f'exec {" ".join(quoted)} "$@"')
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     path.chmod(0o755)
