@@ -19,6 +19,7 @@ STATUS = "ortpack [%f/%t] "
 _STATUS = re.compile(r"ortpack \[(\d+)/(\d+)\] ")
 _SHOWN = 40  # lines of a failure
 _TELLING = 0.01  # share of the effort from which on the time left can be told
+_RECENT = 120.0  # seconds that the pace is taken from: what a compiler cache has goes faster than the rest
 _FULL = ("No space left on device", "Disk quota exceeded", "File too large", "NoSpaceLeft", "DiskQuota", "FileTooBig")
 
 
@@ -29,23 +30,18 @@ class Progress:
     Attributes:
         done, total: steps; the total shrinks when ninja finds steps that need not be run.
         seconds: since it started.
-        share: of the whole effort, what is done; steps are not alike.
+        left: seconds to go, if the rest goes as what was done of late; None while too little is.
     """
 
     done: int
     total: int
     seconds: float
-    share: float
+    left: float | None
 
     @property
     def rate(self) -> float:
         """Steps a second."""
         return self.done / self.seconds if self.seconds > 0 else 0.0
-
-    @property
-    def left(self) -> float | None:
-        """Seconds to go, if the rest goes as what was done; None while too little is."""
-        return self.seconds * (1 - self.share) / self.share if self.share >= _TELLING else None
 
     def __str__(self) -> str:
         left = "" if self.left is None else f", about {_duration(self.left)} left"
@@ -54,6 +50,30 @@ class Progress:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+@dataclass(kw_only=True)
+class Pace:
+    """How fast the effort goes down.
+
+    Attributes:
+        whole: the effort of all steps; 0 if it is not known.
+    """
+
+    whole: float
+    _spent: float = 0.0
+    _seen: deque[tuple[float, float]] = field(default_factory=lambda: deque([(0.0, 0.0)]))  # seconds, effort until then
+
+    def left(self, effort: float, seconds: float) -> float | None:
+        """Seconds to go, when `effort` more is done and `seconds` have gone by since the start."""
+        self._spent += effort
+        self._seen.append((seconds, self._spent))
+        while len(self._seen) > 2 and self._seen[1][0] < seconds - _RECENT:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        if self._spent < _TELLING * self.whole or self._spent <= before:
+            return None
+        return max(self.whole - self._spent, 0.0) * (seconds - since) / (self._spent - before)
 
 
 @dataclass(kw_only=True)
@@ -121,17 +141,16 @@ def run(
         ToolError: a command failed; says which, and its errors.
     """
     started = clock()
-    state, spent = Log(), 0.0
+    state, pace = Log(), Pace(whole=whole)
     with log.open("w", encoding="utf-8") as copy:
 
         def read(line: str) -> None:
-            nonlocal spent
             copy.write(line)
             if status := state.read(line):
                 done, total, what = status
-                spent += effort(what)
-                share = min(spent / whole, 1.0) if whole > 0 else done / total
-                on_progress(Progress(done=done, total=total, seconds=clock() - started, share=share))
+                seconds = clock() - started
+                left = pace.left(effort(what), seconds)
+                on_progress(Progress(done=done, total=total, seconds=seconds, left=left))
 
         code = follow(command, read, environ={**environ, "NINJA_STATUS": STATUS}, held=held)
     if code == 0:

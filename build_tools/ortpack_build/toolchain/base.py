@@ -99,7 +99,7 @@ def write_wrapper(
         command: a program, with its path, and its first arguments.
         arguments: what is given → what is handed on.
         root: a folder above `path`. Files below it have names relative to the current folder in the compiler's output,
-            taken for one just below `root`: the names that they have with a compiler cache, which hands on relative ones.
+            taken for one just below `root`: those that they have with a compiler cache, which hands on relative names.
         identity: of the compiler.
     """
     program, *words = command

@@ -11,29 +11,28 @@ from ortpack_build.errors import StorageError, ToolError
 from ortpack_build.kit import ninja
 from ortpack_build.kit.build import groups_cmake
 from ortpack_build.kit.model import Group
-from ortpack_build.kit.ninja import Log, Progress
+from ortpack_build.kit.ninja import Log, Pace, Progress
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def test_progress() -> None:
-    def text(done: int, total: int, seconds: float, share: float) -> str:
-        return str(Progress(done=done, total=total, seconds=seconds, share=share))
+    def text(done: int, total: int, seconds: float, left: float | None) -> str:
+        return str(Progress(done=done, total=total, seconds=seconds, left=left))
 
-    assert text(30, 90, 10, 1 / 3) == "30 of 90 steps, 3.0 a second, about 20 s left"
-    assert text(300, 903, 100, 0.1) == "300 of 903 steps, 3.0 a second, about 15 min left"
-    assert text(9, 9, 3, 1) == "9 of 9 steps, 3.0 a second, about 0 s left"
-    assert text(0, 9, 0, 0) == "0 of 9 steps, 0.0 a second"
+    assert text(30, 90, 10, 20) == "30 of 90 steps, 3.0 a second, about 20 s left"
+    assert text(300, 903, 100, 900) == "300 of 903 steps, 3.0 a second, about 15 min left"
+    assert text(0, 9, 0, None) == "0 of 9 steps, 0.0 a second"
 
 
 def test_the_time_left_is_told_by_effort_not_by_steps(tmp_path: Path) -> None:
     script = """
-import sys
 for step, what in enumerate(("light a", "light b", "heavy c", "light d")):
     print(f"ortpack [{step + 1}/4] {what}", flush=True)
 """
     seen: list[Progress] = []
+    times = iter((0.0, 1.0, 2.0, 9.0, 10.0))
     ninja.run(
         [sys.executable, "-c", script],
         environ={},
@@ -41,8 +40,18 @@ for step, what in enumerate(("light a", "light b", "heavy c", "light d")):
         effort=lambda what: 7.0 if what.startswith("heavy") else 1.0,
         whole=10.0,
         log=tmp_path / "log",
+        clock=lambda: next(times),
     )
-    assert [step.share for step in seen] == [0.1, 0.2, 0.9, 1.0]
+    assert [step.left for step in seen] == [9.0, 8.0, 1.0, 0.0]
+
+
+def test_the_pace_is_that_of_late() -> None:
+    pace = Pace(whole=1000.0)
+    assert pace.left(5.0, 1.0) is None
+    assert pace.left(495.0, 10.0) == 10.0  # out of a compiler cache
+    for second in range(20, 400, 10):
+        left = pace.left(1.0, float(second))
+    assert left == (500 - 38) * 10
 
 
 def test_the_first_failure_only_and_from_its_first_error_on() -> None:
