@@ -164,7 +164,8 @@ bool complete(HeapType& heap, PyObject* module, const PyType_Spec& spec) {
   type.item_size = spec.itemsize;
   if (spec.basicsize < 0) {  // beyond what the base has
     if (type.base == nullptr) return PyErr_SetString(PyExc_SystemError, "a size beyond no base"), false;
-    type.basic_size = aligned(layout(reinterpret_cast<PyTypeObject*>(type.base))->basic_size) + aligned(-spec.basicsize);
+    const Type* base = layout(reinterpret_cast<PyTypeObject*>(type.base));
+    type.basic_size = aligned(base->basic_size) + aligned(-spec.basicsize);
   }
   return true;
 }
