@@ -10,7 +10,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_LOADER = {"binding": ("*.cpp", "*.h"), "ortpack": ("*.py", "*.pyi", "py.typed")}
+_LOADER = {"binding": ("**/*.cpp", "**/*.h"), "ortpack": ("*.py", "*.pyi", "py.typed")}
 
 
 class Variants(BuildHookInterface):  # type: ignore[type-arg]
@@ -32,4 +32,4 @@ class Variants(BuildHookInterface):  # type: ignore[type-arg]
         included[str(license_)] = f"{goal}/LICENSE"
         for folder, patterns in _LOADER.items():  # and nothing that was compiled in place
             for path in sorted(found for pattern in patterns for found in (source / folder).glob(pattern)):
-                included[str(path)] = f"{goal}/{folder}/{path.name}"
+                included[str(path)] = f"{goal}/{path.relative_to(source).as_posix()}"

@@ -57,7 +57,9 @@ class BindingFile(_Model, frozen=True):
     """binding.toml"""
 
     schema: Literal[1]
-    python: Annotated[Version, Meta(description="Oldest Python; its stable ABI is what the module is compiled for")]
+    python: Annotated[Version, Meta(description="Oldest Python that the module runs on")]
+    abi: Annotated[Version, Meta(description="Python whose stable ABI nanobind is compiled for; its headers have it")]
+    prelude: Annotated[str, Meta(description="Header of the binding that every file includes first")]
     alike: Annotated[tuple[tuple[str, ...], ...], Meta(description="Targets that each other's Python headers serve")]
     numpy: Annotated[Version, Meta(description="Oldest NumPy")]
     fast: Annotated[tuple[str, ...], Meta(description="Files that are compiled for speed")]
@@ -128,7 +130,7 @@ def check_python(target: str, host: str) -> None:
         ToolError: it is too old, or its headers are not installed.
     """
     data = load()
-    oldest, alike = data.python, next((group for group in data.alike if host in group), (host,))
+    oldest, alike = data.abi, next((group for group in data.alike if host in group), (host,))
     if target not in alike:
         raise UsageError(
             f"An extension module for {target} can't be made on {host}: Python's headers are those of the interpreter "
@@ -155,13 +157,6 @@ def check_python(target: str, host: str) -> None:
         )
 
 
-def why_not_importable() -> str | None:
-    """Why this interpreter can't import such an extension module, if it can't."""
-    oldest = load().python
-    old = sys.version_info[:2] < version_key(oldest)[:2]
-    return f"it needs Python {oldest} or newer, this is {sysconfig.get_python_version()}" if old else None
-
-
 def _python_headers() -> Path:
     return Path(sysconfig.get_path("include"))
 
@@ -176,7 +171,7 @@ def prepare(target: str, work: Path, cache: Cache, report: Reporter) -> Binding:
         UsageError: no headers are pinned for the target.
     """
     data, own = load(), sources_folder()
-    found = sorted((own / "binding").glob("*.cpp"))
+    found = sources(own / "binding")
     if not found:
         raise SourceError(f"{own} does not hold the loader's sources.", hint="Reinstall ortpack-build.")
     (work / "binding").symlink_to(own / "binding")
@@ -196,11 +191,11 @@ def prepare(target: str, work: Path, cache: Cache, report: Reporter) -> Binding:
     if missing := {line.name for line in data.headers} - {path.name for path in work.iterdir()}:
         raise UsageError(f"No {', '.join(sorted(missing))} is pinned for {target}.")
     return Binding(
-        sources=(*(work / "binding" / path.name for path in found), *nanobind),
+        sources=(*(work / "binding" / path for path in found), *nanobind),
         nanobind=frozenset(nanobind),
         fast=frozenset(data.fast),
         include=tuple(include),
-        flags=data.flags,
+        flags=(*data.flags, *prelude(data, work / "binding")),
         define=(*data.define, limited_api(data)),
         licenses=licenses,
         stated={line.name: line.version for line in data.headers} | {"python": sysconfig.get_python_version()},
@@ -226,9 +221,19 @@ def nanobind(cache: Cache, report: Reporter) -> Unpacked:
     return Unpacked(line=line, folder=_unpacked(line, cache, report))
 
 
+def sources(folder: Path) -> list[Path]:
+    """The files to compile of the binding's folder, relative to it."""
+    return sorted(path.relative_to(folder) for path in folder.rglob("*.cpp"))
+
+
+def prelude(data: BindingFile, folder: Path) -> tuple[str, str]:
+    """Flags for what every file includes first; `folder` is the binding's."""
+    return "-include", str(folder / data.prelude)
+
+
 def limited_api(data: BindingFile) -> str:
-    """The macro that chooses the stable ABI of the oldest Python."""
-    major, minor = version_key(data.python)[:2]
+    """The macro that chooses the stable ABI."""
+    major, minor = version_key(data.abi)[:2]
     return f"Py_LIMITED_API={major << 24 | minor << 16:#010x}"
 
 

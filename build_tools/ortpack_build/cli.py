@@ -19,7 +19,6 @@ from platformdirs import user_cache_path
 
 from ortpack_build import (
     __version__,
-    binding,
     cli_cross,
     cli_explain,
     cli_minimal,
@@ -334,9 +333,7 @@ def _trial(
         machine = emulation.machine(target, context.cache, report, environ=context.environ)
     elif why_not is None:
         why_not = host.detect().why_not(catalog.targets[runtime.target], runtime.platform, catalog.targets)
-        if why_not is None and subject.package:
-            why_not = binding.why_not_importable()
-        elif why_not is not None and subject.tag.os == "windows" and not subject.package:
+        if why_not is not None and subject.tag.os == "windows" and not subject.package:
             return [_under_wine(options, catalog, subject, why_not, report)]
     if why_not is not None:
         return [Row(check="run", verdict=Verdict.SKIP, detail=why_not)]

@@ -1,7 +1,8 @@
 """The loader's own wheel, compiled for any target with zig: everything that it needs is in it.
 
-Its binding is linked with nanobind's code and with libc++, for the stable ABI that nanobind is written for. So it
-needs neither a module of nanobind's nor a C++ library at run time, neither of which is there for every target.
+Its binding is linked with nanobind's code and with libc++, and with what the oldest Python lacks of the stable ABI that
+nanobind is written for. So it needs neither a module of nanobind's nor a C++ library at run time, neither of which is
+there for every target.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def _module(order: Order, chosen: Toolchain, kits: model.Kits, context: Context)
     flags = [*kits.flags.c, *kits.processor(order.target).flags, *data.flags, "-fPIC"]
     line = kits.target(order.target)
     stated = [
-        {path.name: sha256_of(path) for path in sorted(sources.iterdir()) if path.is_file()},
+        {str(path.relative_to(sources)): sha256_of(path) for path in sorted(sources.rglob("*")) if path.is_file()},
         msgspec.to_builtins(data),
         {"root": root.path.parent.name, "ort": sha256_of(ort / "onnxruntime_c_api.h")},
         [dict(chosen.identity), flags, kits.link.flags, line.libraries],
@@ -131,11 +132,12 @@ def _module(order: Order, chosen: Toolchain, kits: model.Kits, context: Context)
             compilers = chosen.install(work, root=work, shared=context.cache.root / "toolchain")
             environ = {**context.environ, **compilers.environ}
             include = [*root.include, *(work / "nanobind" / name for name in nanobind.line.include), ort]
-            found = [work / "binding" / path.name for path in sorted(sources.glob("*.cpp"))]
+            found = [work / "binding" / path for path in binding.sources(sources)]
             theirs = [work / "nanobind" / name for name in nanobind.line.sources]
             common = [*flags, f'-DORTPACK_PACKAGE="{_PACKAGE}"', f"-DNB_DOMAIN={_PACKAGE}"]
             common += [f"-D{name}" for name in (*data.define, binding.limited_api(data))]
             common += [word for path in include for word in ("-isystem", str(path))]
+            common += binding.prelude(data, work / "binding")
 
             def compile_one(source: Path) -> Path:
                 level = "-O2" if source.name in data.fast else "-Os"

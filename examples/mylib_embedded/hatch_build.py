@@ -18,4 +18,4 @@ class RuntimeTag(BuildHookInterface):  # type: ignore[type-arg]
         place = said["platform"]
         libc = place["libc_version"].replace(".", "_")
         build_data["pure_python"] = False
-        build_data["tag"] = f"cp312-abi3-manylinux_{libc}_{place['arch']}"
+        build_data["tag"] = f"cp310-abi3-manylinux_{libc}_{place['arch']}"

@@ -43,7 +43,8 @@ def test_the_wheel_brings_the_manifests_and_works_alone(checkout: Path, tmp_path
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.name == "ortpack_build-0.1.0-py3-none-any.whl"
     shipped = {f"ortpack_build/_variants/{path.name}" for path in (ROOT / "variants").glob("*.*")}
-    shipped |= {f"ortpack_build/_loader/binding/{path.name}" for path in (ROOT / "src" / "binding").glob("[a-z]*")}
+    sources = (path for path in (ROOT / "src" / "binding").rglob("[a-z]*") if path.is_file())
+    shipped |= {f"ortpack_build/_loader/{path.relative_to(ROOT / 'src')}" for path in sources}
     shipped |= {"ortpack_build/_loader/LICENSE"}
     shipped |= {f"ortpack_build/_loader/ortpack/{path.name}" for path in (ROOT / "src" / "ortpack").glob("*.py*")}
     assert names(wheel) >= shipped | {"ortpack_build/py.typed", "ortpack_build-0.1.0.dist-info/licenses/LICENSE"}

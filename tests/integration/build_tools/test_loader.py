@@ -47,7 +47,7 @@ def test_the_wheel_is_what_its_name_says_and_needs_nothing_else(target: str, tmp
     assert done.returncode == 0, done.stderr
     (wheel,) = map(Path, done.stdout.splitlines())
     platform = model.load().target(target).wheel_tag
-    assert wheel.name.endswith(f"-cp312-abi3-{platform}.whl")
+    assert wheel.name.endswith(f"-cp310-abi3-{platform}.whl")
     assert parse_wheel_filename(wheel.name)[0] == "ortpack"
 
     if not target.startswith("musl"):  # of musl's libc.so it reads the machine's, a linker script, and gives up

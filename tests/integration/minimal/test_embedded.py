@@ -55,7 +55,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_one_native_file_and_every_licence(wheel: Path) -> None:
-    assert wheel.name == "mylib_embedded-1.0.0-cp312-abi3-manylinux_2_17_x86_64.whl"
+    assert wheel.name == "mylib_embedded-1.0.0-cp310-abi3-manylinux_2_17_x86_64.whl"
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         native = [name for name in names if archive.read(name)[:4] == b"\x7fELF"]

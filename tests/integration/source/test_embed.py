@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import venv
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ import pytest
 
 from support import kits, models, official
 from support.command import run
+from support.interpreters import interpreters
 
 pytestmark = [
     *kits.NEEDED,
-    pytest.mark.skipif(sys.version_info < (3, 12), reason="extension modules are for Python 3.12 and newer"),
+    pytest.mark.skipif(sys.version_info < (3, 12), reason="extension modules are made by Python 3.12 and newer"),
 ]
 
 # Every module runs the model, then all at once in threads; prints the outputs.
@@ -92,8 +92,8 @@ def _try(python: Path, paths: dict[str, Path], **environ: str) -> dict[str, Any]
     return result
 
 
-def _environment(folder: Path, *wheels: Path) -> Path:
-    venv.create(folder, with_pip=False)
+def _environment(folder: Path, *wheels: Path, interpreter: Path | str = sys.executable) -> Path:
+    subprocess.run([interpreter, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / "bin" / "python"
     command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--only-binary=:all:"]
     subprocess.run([*command, *map(str, wheels)], check=True)
@@ -103,7 +103,7 @@ def _environment(folder: Path, *wheels: Path) -> Path:
 def test_one_alone(wheels: dict[str, Path], silero: Path, tmp_path: Path) -> None:
     """In an environment with NumPy and nothing else."""
     wheel = wheels["mylib._ort"]
-    assert wheel.name == "mylib_ort-1.21.0-cp312-abi3-manylinux_2_17_x86_64.whl"
+    assert wheel.name == "mylib_ort-1.21.0-cp310-abi3-manylinux_2_17_x86_64.whl"
     with zipfile.ZipFile(wheel) as archive:
         native = [name for name in archive.namelist() if archive.read(name)[:4] == b"\x7fELF"]
     assert native == ["mylib/_ort/_binding.abi3.so"]
@@ -112,6 +112,15 @@ def test_one_alone(wheels: dict[str, Path], silero: Path, tmp_path: Path) -> Non
     assert result["loaded"] == []
     assert result["versions"] == {"mylib._ort": "1.21.0"}
     assert result["errors"] == {"mylib._ort": "mylib._ort.errors"}
+
+
+def test_two_on_the_oldest_python(wheels: dict[str, Path], silero: Path, tmp_path: Path) -> None:
+    found = interpreters()
+    oldest = found[min(found, key=lambda version: int(version.partition(".")[2]))]
+    python = _environment(tmp_path / "env", *wheels.values(), interpreter=oldest)
+    result = _try(python, dict.fromkeys(wheels, silero))
+    assert result["failures"] == result["loaded"] == []
+    assert result["outputs"]["mylib._ort"] == result["outputs"]["other.deep.rt"]
 
 
 def test_two_and_the_loader_in_one_process(

@@ -92,6 +92,20 @@ def test_cmake_compiles_the_whole_folder() -> None:
     assert listed == {path.name for path in (ROOT / "src" / "binding").glob("*.cpp")}
 
 
+def test_what_is_newer_than_the_oldest_python_is_led_away_and_stands_there() -> None:
+    data = binding.load()
+    folder = ROOT / "src" / "binding"
+    header = (folder / data.prelude).read_text(encoding="utf-8")
+    (source,) = [path for path in binding.sources(folder) if path.parent == Path(data.prelude).parent]
+    led = dict(re.findall(r"^#define (Py\w+) (ortpack_\w+)$", header, re.MULTILINE))
+    assert led.keys() >= {"PyType_FromMetaclass", "PyObject_Vectorcall", "Py_Version"}
+    text = (folder / source).read_text(encoding="utf-8")
+    for name in led.values():
+        assert re.search(rf"^(?!static).*\b{name}\b.* (?:\{{|= .*;)$", text, re.MULTILINE), name
+    oldest = f"0x03{int(data.python.partition('.')[2]):02X}0000"
+    assert re.search(rf"^#define NB_PYTHON_VERSION {oldest}$", header, re.MULTILINE)
+
+
 _NEW = pytest.mark.skipif(sys.version_info < (3, 12), reason="an older Python is refused first")
 
 
