@@ -31,6 +31,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     files("--ops", "FILE", "operator configs to add")
     files("--inputs", "FILE.npz", "arrays to prove it with, by input (default: made up)")
     files("--custom-ops", "LIBRARY", "a library that brings operators of your own, built for this machine")
+    group.add_argument(
+        "--reduce-types",
+        action="store_true",
+        help="compile kernels anew for the types that the models use: smaller, and takes a minute the first time",
+    )
     group.add_argument("--no-verify", action="store_true", help="do not run the models; runtime.json says so")
 
 
@@ -38,6 +43,7 @@ def given(options: argparse.Namespace) -> list[str]:
     """The options of `minimal` that were given."""
     lists = {"--model": options.model, "--ops": options.ops, "--inputs": options.inputs}
     flags = {"--name": options.name, "--custom-ops": options.custom_ops, "--no-verify": options.no_verify}
+    flags |= {"--reduce-types": options.reduce_types}
     return [name for name, value in (lists | flags).items() if value]
 
 
@@ -67,6 +73,7 @@ def build(options: argparse.Namespace, target: Sequence[str], catalog: Catalog, 
         custom_ops=_flat(options.custom_ops),
         inputs=_flat(options.inputs),
         prove=not options.no_verify,
+        reduce_types=options.reduce_types,
     )
     request = cli_source.request(options, target[0])
     request = dataclasses.replace(request, ort=request.ort or sources.default_release())

@@ -47,6 +47,7 @@ class Order:
         custom_ops: libraries that bring operators of the user's.
         inputs: arrays to prove it with.
         prove: whether to.
+        reduce_types: compile kernels anew for the types that are needed.
         files: dotted name of a Python package that it is written as, in place of a wheel.
     """
 
@@ -56,6 +57,7 @@ class Order:
     custom_ops: tuple[Path, ...] = ()
     inputs: tuple[Path, ...] = ()
     prove: bool = True
+    reduce_types: bool = False
     files: str | None = None
 
 
@@ -134,7 +136,8 @@ def build(
             kernels.extend(found.kernels)
             return found.kernels
 
-        linked = source.link(request, context, work, choose=choose)
+        types = examined.ops if order.reduce_types else None
+        linked = source.link(request, context, work, choose=choose, types=types)
         spec = compiled(
             catalog,
             _BASE,
@@ -150,6 +153,7 @@ def build(
                 ops=tuple(config.write(examined.ops).splitlines()),
                 kernels=tuple(dict.fromkeys(described(kernel) for kernel in kernels)),
                 models=tuple(_used(path, converted.get(path)) for path in order.models),
+                types=linked.types,
             ),
         )
         try:

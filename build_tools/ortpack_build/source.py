@@ -19,6 +19,7 @@ from ortpack_build.bundle import Parts
 from ortpack_build.errors import KitError, ToolError, UsageError, nearest
 from ortpack_build.kit import model
 from ortpack_build.link import MODULE_FILE, link_shared, link_static
+from ortpack_build.link.linker import run
 from ortpack_build.spec import Compiled, compiled
 from ortpack_build.tags import version_key
 from ortpack_build.toolchain import Toolchain, Zig, find, tools
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from ortpack_build.kernels.index import KernelId
     from ortpack_build.kit import Kit
     from ortpack_build.kit.model import Flavour, Kits
+    from ortpack_build.link import Library
     from ortpack_build.manifest import Catalog
-    from ortpack_build.report import Reporter
+    from ortpack_build.ops.opset import OpSet
+    from ortpack_build.report import Reporter, Step
     from ortpack_build.runtime_json import RuntimeJson
     from ortpack_build.sizes import Sizes
     from ortpack_build.spec import Spec
@@ -112,14 +115,8 @@ def kit(request: Request, context: Context) -> Kit:
             exceptions=request.exceptions,
         )
         return given
-    kits = _kits(request)
-    toolchain(request, kits, context)  # a compiler that is missing is said before the rest is fetched
-    programs = kit_stage.Programs(
-        cmake=tools.obtain(kits.tool("cmake", request.host), context.cache, context.report),
-        ninja=tools.obtain(kits.tool("ninja", request.host), context.cache, context.report),
-        protoc=tools.obtain(kits.tool("protoc", request.host), context.cache, context.report),
-        launcher=_launcher(request.launcher, context.environ),
-    )
+    toolchain(request, _kits(request), context)  # a compiler that is missing is said before the rest is fetched
+    programs = _programs(request, context)
     return kit_stage.make(
         order(request, context),
         programs,
@@ -127,6 +124,16 @@ def kit(request: Request, context: Context) -> Kit:
         cache=context.cache,
         report=context.report,
         environ=context.environ,
+    )
+
+
+def _programs(request: Request, context: Context) -> kit_stage.Programs:
+    kits = _kits(request)
+    return kit_stage.Programs(
+        cmake=tools.obtain(kits.tool("cmake", request.host), context.cache, context.report),
+        ninja=tools.obtain(kits.tool("ninja", request.host), context.cache, context.report),
+        protoc=tools.obtain(kits.tool("protoc", request.host), context.cache, context.report),
+        launcher=_launcher(request.launcher, context.environ),
     )
 
 
@@ -219,6 +226,7 @@ class Linked:
     sizes: Sizes | None = None
     modules: Mapping[str, bytes] = field(default_factory=dict)  # Python modules beside the library
     binding: Mapping[str, str] = field(default_factory=dict)  # what an extension module was compiled with
+    types: tuple[str, ...] = ()  # what its kernels were reduced to
 
     def spec_source(self) -> Compiled:
         """What a spec says of it."""
@@ -250,8 +258,16 @@ def link(
     into: Path,
     *,
     choose: Callable[[Kit], Sequence[KernelId]] = lambda made: made.kernels,
+    types: OpSet | None = None,
 ) -> Linked:
     """A library, shared or an extension module, with the chosen kernels of the kit (all if nobody chooses), in `into`.
+
+    Args:
+        request: the kit, and whether it is an extension module.
+        context: of the stages.
+        into: an existing folder.
+        choose: picks kernels.
+        types: if given, kernels are compiled anew for the types that it says.
 
     Raises:
         BuildError: of any kind.
@@ -275,37 +291,75 @@ def link(
         environ = {**context.environ, **compilers.environ}
         if request.package is not None:
             sources_ = binding.prepare(request.target, work, context.cache, context.report)
-        with context.report.step(f"Linking {len(kernels)} kernels") as step:
+
+        def made_of(kit_: Kit) -> Library:
             if request.package is None or sources_ is None:
-                library = link_shared(made, kernels, compilers, work=work, environ=environ)
-            else:
-                library = link_static(
-                    made,
-                    kernels,
-                    compilers,
-                    sources_,
-                    package=request.package,
-                    jobs=request.jobs,
-                    cache=context.cache,
-                    work=work,
-                    environ=environ,
-                )
+                return link_shared(kit_, kernels, compilers, work=work, environ=environ)
+            return link_static(
+                kit_,
+                kernels,
+                compilers,
+                sources_,
+                package=request.package,
+                jobs=request.jobs,
+                cache=context.cache,
+                work=work,
+                environ=environ,
+            )
+
+        with context.report.step(f"Linking {len(kernels)} kernels") as step:
+            library = made_of(made)
             step.detail(f"{library.path.stat().st_size / 1e6:.1f} MB")
+        reduced: kit_stage.Reduced | None = None
+        if types is not None:
+            with context.report.step("Reducing types") as step:
+                reduced = _reduced(request, context, made, kernels, types, step)
+                whole = library.path.stat().st_size
+                if reduced.about.objects:
+                    smaller, archives = kit_stage.exchanged(made, reduced, work)
+                    for archive in archives:
+                        run([str(compilers.ranlib), str(archive)], environ, "Linking")
+                    library = made_of(smaller)
+                step.detail(_saving(whole, library.path.stat().st_size, reduced))
         target = into / library.path.name
         library.path.rename(target)
     licenses = {path.name: path for path in sorted((made.path / "licenses").iterdir())}
-    tag = made.about.tag or _glibc_tag(target, request.target)
-    if sources_ is None:
-        return Linked(library=target, licenses=licenses, kit=made, tag=tag, sizes=library.sizes)
     return Linked(
         library=target,
-        licenses={**licenses, **sources_.licenses},
+        licenses={**licenses, **(sources_.licenses if sources_ else {})},
         kit=made,
-        tag=tag,
+        tag=made.about.tag or _glibc_tag(target, request.target),
         sizes=library.sizes,
-        modules=binding.modules(),
-        binding=sources_.stated,
+        modules=binding.modules() if sources_ else {},
+        binding=sources_.stated if sources_ else {},
+        types=reduced.about.types if reduced else (),
     )
+
+
+def _reduced(
+    request: Request, context: Context, made: Kit, kernels: Sequence[KernelId], types: OpSet, step: Step
+) -> kit_stage.Reduced:
+    return kit_stage.reduce_types(
+        order(request, context),
+        _programs(request, context),
+        made,
+        kernels,
+        types,
+        jobs=request.jobs,
+        cache=context.cache,
+        report=context.report,
+        environ=context.environ,
+        step=step,
+    )
+
+
+def _saving(before: int, after: int, reduced: kit_stage.Reduced) -> str:
+    about = reduced.about
+    if not about.objects:
+        return "no kernel that is linked can do with fewer"
+    files = f"{len(about.objects)} file{'s' if len(about.objects) > 1 else ''}"
+    how = f"compiled in {about.seconds:.0f} s" if reduced.new else "of the cache"
+    return f"{before / 1e6:.2f} -> {after / 1e6:.2f} MB, {before - after:,} bytes less, {files} {how}"
 
 
 def _glibc_tag(library: Path, target: str) -> str:

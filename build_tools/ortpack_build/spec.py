@@ -150,13 +150,14 @@ class UsedModel(_Value, frozen=True, kw_only=True, omit_defaults=True):
     converted: str | None = None  # SHA-256 of the ORT-format model that was made of it
 
 
-class Minimal(_Value, frozen=True, kw_only=True):
+class Minimal(_Value, frozen=True, kw_only=True, omit_defaults=True):
     """What a runtime with some operators only was reduced to, and for what."""
 
     distribution: str  # name of the wheel; in its normal form it is the runtime's, unless a package holds it
     ops: tuple[str, ...]  # lines of an operator config
     kernels: tuple[str, ...]
     models: tuple[UsedModel, ...]
+    types: tuple[str, ...] = ()  # inputs and outputs that have some types only: `ai.onnx;Cast;input 0;float,int64_t`
 
 
 class Spec(_Value, frozen=True, kw_only=True, omit_defaults=True):

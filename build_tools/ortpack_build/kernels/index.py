@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from ortpack_build.errors import BinaryError, SourceError
+from ortpack_build.kernels.archives import read_archive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from ortpack_build.kernels.archives import Archive
     from ortpack_build.kernels.tables import Table
 
 # The constants of ORT's sources → the domains that they stand for.
-_DOMAINS = {
+DOMAINS = {
     "kOnnxDomain": "",
     "kMLDomain": "ai.onnx.ml",
     "kMSDomain": "com.microsoft",
@@ -62,10 +63,10 @@ def parse_symbol(symbol: str, table: str) -> KernelId:
     found = _FUNCTION.search(symbol)
     name = symbol[found.end() : found.end() + int(found["length"])] if found else ""
     parts = _CLASS.fullmatch(name)
-    if parts is None or parts["domain"] not in _DOMAINS:
+    if parts is None or parts["domain"] not in DOMAINS:
         raise SourceError(f"The kernel symbol {symbol} is of a form that is not understood.")
     return KernelId(
-        domain=_DOMAINS[parts["domain"]],
+        domain=DOMAINS[parts["domain"]],
         op=parts["op"],
         since=int(parts["since"]),
         until=int(parts["until"]) if parts["until"] else None,
@@ -88,60 +89,6 @@ def _types(text: str) -> tuple[str, ...]:
     return tuple(types)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Archive:
-    """A static library: the symbols it defines, and its members."""
-
-    path: Path
-    defined: frozenset[str]
-
-    def members(self) -> Iterator[tuple[str, bytes]]:
-        """Name and content of each object."""
-        for name, start, size in _headers(self.path.read_bytes(), self.path.name):
-            with self.path.open("rb") as stream:
-                stream.seek(start)
-                yield name, stream.read(size)
-
-
-def read_archive(path: Path) -> Archive:
-    """Read a static library's symbol table.
-
-    Raises:
-        BinaryError: it is damaged, or has no symbol table.
-    """
-    data = path.read_bytes()
-    for name, start, size in _headers(data, path.name, special=True):
-        if name in {"/", "/SYM64/"}:
-            width = 8 if name == "/SYM64/" else 4
-            count = int.from_bytes(data[start : start + width], "big")
-            names = data[start + width * (count + 1) : start + size].split(b"\0")[:count]
-            return Archive(path=path, defined=frozenset(name.decode("ascii", "replace") for name in names))
-    raise BinaryError(f"{path.name} has no symbol table.")
-
-
-def _headers(data: bytes, where: str, *, special: bool = False) -> Iterator[tuple[str, int, int]]:
-    if not data.startswith(b"!<arch>\n"):
-        raise BinaryError(f"{where} is no static library.")
-    long_names = b""
-    position = 8
-    while position < len(data):
-        header = data[position : position + 60]
-        if len(header) < 60 or header[58:] != b"`\n":
-            raise BinaryError(f"{where} is damaged.")
-        raw, size, start = header[:16].decode("ascii", "replace").rstrip(), int(header[48:58]), position + 60
-        position = start + size + size % 2
-        if raw == "//":
-            long_names = data[start : start + size]
-        elif raw in {"/", "/SYM64/"}:
-            if special:
-                yield raw, start, size
-        elif raw.startswith("/"):
-            name, _, _ = long_names[int(raw[1:]) :].partition(b"/\n")
-            yield name.decode("utf-8", "replace"), start, size
-        else:
-            yield raw.rstrip("/"), start, size
-
-
 def read_index(archives: Sequence[Path], tables: Iterable[Table]) -> tuple[KernelId, ...]:
     """Every kernel that the objects register, checked against the tables of the sources.
 
@@ -151,7 +98,7 @@ def read_index(archives: Sequence[Path], tables: Iterable[Table]) -> tuple[Kerne
     """
     opened = [read_archive(path) for path in archives]
     found = _tables(opened)
-    defined = frozenset[str]().union(*(archive.defined for archive in opened))
+    defined = frozenset[str]().union(*(archive.symbols for archive in opened))
     index: list[KernelId] = []
     for table in tables:
         symbols = found.pop(table.id, [])
@@ -179,7 +126,7 @@ def _tables(archives: Iterable[Archive]) -> dict[str, list[str]]:
 
     found: dict[str, list[tuple[int, str]]] = {}
     for archive in archives:
-        if not any(symbol.startswith(_PREFIX) for symbol in archive.defined):
+        if not any(symbol.startswith(_PREFIX) for symbol in archive.symbols):
             continue
         for name, data in archive.members():
             if _PREFIX.encode() not in data:

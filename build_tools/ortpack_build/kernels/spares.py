@@ -17,7 +17,7 @@ import lief
 from msgspec import Struct
 
 from ortpack_build.errors import BinaryError
-from ortpack_build.kernels.index import read_archive
+from ortpack_build.kernels.archives import read_archive
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -131,7 +131,7 @@ def _objects(archives: Iterable[Path]) -> Iterator[tuple[str, list[tuple[str, st
     """Of the static library with the constructor: each object's name, and its (section, symbol) references."""
     for path in archives:
         archive = read_archive(path)
-        if not any("MLAS_PLATFORMC" in symbol for symbol in archive.defined):
+        if not any("MLAS_PLATFORMC" in symbol for symbol in archive.symbols):
             continue
         for name, data in archive.members():
             parsed = lief.ELF.parse(list(data))

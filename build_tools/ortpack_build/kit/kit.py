@@ -9,7 +9,7 @@ licenses/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -24,6 +24,7 @@ from ortpack_build.kernels.tables import Table
 from ortpack_build.kit.model import Flavour, Instead
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 KIT = "kit.json"
@@ -65,16 +66,21 @@ class KitJson(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Kit:
-    """A kit's folder, checked, and what it says of itself."""
+    """A kit's folder, checked, and what it says of itself.
+
+    Attributes:
+        exchanged: names of static libraries → files that are linked in their place.
+    """
 
     path: Path
     about: KitJson
     kernels: tuple[KernelId, ...]
+    exchanged: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def archives(self) -> tuple[Path, ...]:
         """The static libraries, in the order of the link."""
-        return tuple(self.path / "lib" / name for name in self.about.recipe.archives)
+        return tuple(self.exchanged.get(name, self.path / "lib" / name) for name in self.about.recipe.archives)
 
 
 def seal(folder: Path, about: KitJson, kernels: tuple[KernelId, ...]) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ortpack_build.errors import BinaryError, SourceError
-from ortpack_build.kernels.index import KernelId, parse_symbol, read_archive, read_index
+from ortpack_build.kernels.archives import read_archive
+from ortpack_build.kernels.index import KernelId, parse_symbol, read_index
 from ortpack_build.kernels.select import tables_source
 from ortpack_build.kernels.tables import Table
 

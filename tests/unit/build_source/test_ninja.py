@@ -9,9 +9,9 @@ import pytest
 
 from ortpack_build.errors import StorageError, ToolError
 from ortpack_build.kit import ninja
-from ortpack_build.kit.build import groups_cmake
 from ortpack_build.kit.model import Group
 from ortpack_build.kit.ninja import Log, Pace, Progress
+from ortpack_build.kit.tree import groups_cmake
 
 if TYPE_CHECKING:
     from pathlib import Path

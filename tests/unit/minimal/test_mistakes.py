@@ -37,6 +37,7 @@ def test_names_that_are_none_or_taken(name: str) -> None:
         (["minimal", "--name", "a", "--model", "{model}", "{model}"], "named twice"),
         (["minimal", "--name", "a", "--model", "{model}", "--target", "all", "linux-x86_64"], "unrecognized"),
         (["minimal", "--name", "a", "--model", "{model}", "--target", "linux-riscv64"], "There is no target"),
+        (["cpu", "--reduce-types"], "--reduce-types is an option of `wheel minimal` only"),
         (["cpu", "--name", "a"], "--name is an option of `wheel minimal` only"),
     ],
 )
