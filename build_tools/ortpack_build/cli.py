@@ -38,12 +38,13 @@ from ortpack_build.errors import BuildError, UsageError, VerificationError, stor
 from ortpack_build.kit import model as kit_model
 from ortpack_build.pipeline import Settings, build, build_from_source, epoch
 from ortpack_build.report import Reporter
-from ortpack_build.verify import Row, Subject, Verdict, compare, holds, verify, windows
+from ortpack_build.verify import Row, Subject, Verdict, compare, holds, native, verify, windows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ortpack_build.manifest import Catalog, Target
+    from ortpack_build.source import Context
 
 _INTERRUPTED = 130
 
@@ -332,6 +333,10 @@ def _trial(
         context = cli_source.context(options, report)
         target = catalog.targets[runtime.target]
         machine = emulation.machine(target, context.cache, report, environ=context.environ)
+        if machine.root.python is None and not subject.package:
+            return [_without_python(options, machine, subject, context)]
+        if machine.root.python is None:
+            why_not = f"an extension module, and there is no Python for {target.name}"
     elif why_not is None:
         why_not = host.detect().why_not(catalog.targets[runtime.target], runtime.platform, catalog.targets)
         if why_not is None and subject.package:
@@ -355,6 +360,16 @@ def _trial(
         )
 
 
+def _without_python(options: argparse.Namespace, machine: emulation.Machine, subject: Subject, context: Context) -> Row:
+    """The row of running a library where nothing can be installed."""
+    kits, own = kit_model.load(), host.detect().target(manifest.load(options.variants).targets)
+    line = kits.target(subject.runtime.target)
+    program = native.compiled(line.zig_target, kits.tool("zig", own or ""), context.cache, context.report)
+    runner = native.Runner(start=machine.command(program), below=machine.emulator.name)
+    with context.report.step(f"Running its library below {runner.below}"):
+        return native.trial(subject, runner, model=options.model, scratch=subject.scratch / "native")
+
+
 def _under_wine(options: argparse.Namespace, catalog: Catalog, subject: Subject, why_not: str, report: Reporter) -> Row:
     """The row of running a Windows library on another system."""
     emulator = catalog.targets[subject.runtime.target].emulator
@@ -367,7 +382,7 @@ def _under_wine(options: argparse.Namespace, catalog: Catalog, subject: Subject,
         detail = f"not run: no {emulator} ({why_not})"
         return Row(check="run", verdict=Verdict.SKIP, detail=detail)
     cache = Cache(root=options.cache, on_wait=lambda name: report.note(f"Waiting for another build of {name}"))
-    with report.step("Running its library under wine"):
+    with report.step("Running its library below wine"):
         return windows.trial(subject, emulator=program, model=options.model, tool=tool, cache=cache, report=report)
 
 
