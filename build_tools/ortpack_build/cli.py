@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UnsetType
-from platformdirs import user_cache_path
 
 from ortpack_build import (
     __version__,
+    cli_common,
     cli_cross,
     cli_explain,
     cli_minimal,
@@ -32,17 +32,17 @@ from ortpack_build import (
     spec,
     trial,
 )
-from ortpack_build.cache import Cache
 from ortpack_build.errors import BuildError, UsageError, VerificationError, storage_error
 from ortpack_build.kit import model as kit_model
 from ortpack_build.pipeline import Settings, build, build_from_source, epoch
 from ortpack_build.report import Reporter
-from ortpack_build.verify import Row, Subject, Verdict, compare, holds, verify, windows
+from ortpack_build.verify import Row, Subject, Verdict, compare, holds, native, verify, windows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ortpack_build.manifest import Catalog, Target
+    from ortpack_build.source import Context
 
 _INTERRUPTED = 130
 
@@ -101,13 +101,13 @@ def _parser() -> argparse.ArgumentParser:
     cli_source.add_wheel_options(wheel)
     cli_minimal.add_options(wheel)
     wheel.add_argument("--build-number", metavar="N", help="build number of the wheel, when a release is packed again")
-    _add_cache_option(wheel)
+    cli_common.add_cache(wheel)
 
-    cli_set.add_commands(command, _add_cache_option)
-    cli_source.add_commands(command, _add_cache_option)
-    cli_ops.add_commands(command, _add_cache_option)
+    cli_set.add_commands(command)
+    cli_source.add_commands(command)
+    cli_ops.add_commands(command)
     cli_explain.add_commands(command)
-    cli_cross.add_commands(command, _add_cache_option)
+    cli_cross.add_commands(command)
 
     text = "Check a wheel: hashes, metadata, what its libraries need and export, and, where it can, by running a model."
     check = command("verify", _verify, text)
@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
         "--emulate", action="store_true", help="install and run it in a root of its target, below an emulator"
     )
     check.add_argument("--json", action="store_true", help="print JSON")
-    _add_cache_option(check)
+    cli_common.add_cache(check)
 
     text = "Print the JSON schema of the manifests, or with --write put it into schema.json."
     schema = command("schema", _schema, text)
@@ -147,16 +147,6 @@ def _add_spec_options(parser: argparse.ArgumentParser, *, many: bool = False) ->
         help="platform to build for (default: this machine's)" + ("; may be repeated, or `all`" if many else ""),
     )
     parser.add_argument("--ort", metavar="V", help="ONNX Runtime release (default: the newest that is pinned)")
-
-
-def _add_cache_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        default=Path(os.environ.get("ORTPACK_BUILD_CACHE") or user_cache_path("ortpack-build", appauthor=False)),
-        metavar="DIR",
-        help="where fetched and made things are kept (default: $ORTPACK_BUILD_CACHE or %(default)s)",
-    )
 
 
 def _targets(options: argparse.Namespace, catalog: Catalog) -> list[str]:
@@ -233,7 +223,7 @@ def _wheel(options: argparse.Namespace, report: Reporter) -> int:
     catalog = manifest.load(options.variants)
     settings = Settings(
         out=options.out,
-        cache=Cache(root=options.cache, on_wait=lambda name: report.note(f"Waiting for another build of {name}")),
+        cache=cli_common.cache(options, report),
         report=report,
         epoch=epoch(os.environ),
         build_number=options.build_number,
@@ -305,7 +295,7 @@ def _compared(
     subject = Subject(options.wheel, catalog, folder)
     if not options.compare and not isinstance(subject.spec.source, spec.Compiled):
         return []
-    cache = Cache(root=options.cache, on_wait=lambda name: report.note(f"Waiting for another build of {name}"))
+    cache = cli_common.cache(options, report)
     return compare(subject, folder, cache, report, may_fetch=options.compare)
 
 
@@ -331,6 +321,10 @@ def _trial(
         context = cli_source.context(options, report)
         target = catalog.targets[runtime.target]
         machine = emulation.machine(target, context.cache, report, environ=context.environ)
+        if machine.root.python is None and not subject.package:
+            return [_without_python(options, machine, subject, context)]
+        if machine.root.python is None:
+            why_not = f"an extension module, and there is no Python for {target.name}"
     elif why_not is None:
         why_not = host.detect().why_not(catalog.targets[runtime.target], runtime.platform, catalog.targets)
         if why_not is not None and subject.tag.os == "windows" and not subject.package:
@@ -352,6 +346,16 @@ def _trial(
         )
 
 
+def _without_python(options: argparse.Namespace, machine: emulation.Machine, subject: Subject, context: Context) -> Row:
+    """The row of running a library where nothing can be installed."""
+    kits, own = kit_model.load(), host.detect().target(manifest.load(options.variants).targets)
+    line = kits.target(subject.runtime.target)
+    program = native.compiled(line.zig_target, kits.tool("zig", own or ""), context.cache, context.report)
+    runner = native.Runner(start=machine.command(program), below=machine.emulator.name)
+    with context.report.step(f"Running its library below {runner.below}"):
+        return native.trial(subject, runner, model=options.model, scratch=subject.scratch / "native")
+
+
 def _under_wine(options: argparse.Namespace, catalog: Catalog, subject: Subject, why_not: str, report: Reporter) -> Row:
     """The row of running a Windows library on another system."""
     emulator = catalog.targets[subject.runtime.target].emulator
@@ -363,8 +367,8 @@ def _under_wine(options: argparse.Namespace, catalog: Catalog, subject: Subject,
     if program is None:
         detail = f"not run: no {emulator} ({why_not})"
         return Row(check="run", verdict=Verdict.SKIP, detail=detail)
-    cache = Cache(root=options.cache, on_wait=lambda name: report.note(f"Waiting for another build of {name}"))
-    with report.step("Running its library under wine"):
+    cache = cli_common.cache(options, report)
+    with report.step("Running its library below wine"):
         return windows.trial(subject, emulator=program, model=options.model, tool=tool, cache=cache, report=report)
 
 

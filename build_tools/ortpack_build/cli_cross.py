@@ -7,27 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ortpack_build import cli_source, emulation, host, loader, manifest
+from ortpack_build.cli_common import add_cache
 from ortpack_build.errors import UsageError
 from ortpack_build.kit import model
 from ortpack_build.pipeline import epoch
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
+    from ortpack_build.cli_common import Command
     from ortpack_build.report import Reporter
 
 
-def add_commands(
-    command: Callable[[str, object, str], argparse.ArgumentParser],
-    add_cache: Callable[[argparse.ArgumentParser], None],
-) -> None:
-    """Add the commands to a parser.
-
-    Args:
-        command: makes a sub-command of a name, a function to run and a help text.
-        add_cache: adds --cache to a sub-command.
-    """
+def add_commands(command: Command) -> None:
+    """Add them to the command line."""
     text = (
         "Make the root that wheels of a target are run in by `verify --emulate`. The last line printed is its folder."
     )

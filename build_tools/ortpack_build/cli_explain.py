@@ -19,8 +19,9 @@ from ortpack_build.runtime_json import NAME, RuntimeJson, parse
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from ortpack_build.cli_common import Command
     from ortpack_build.report import Reporter
     from ortpack_build.sizes import Row, Sizes
 
@@ -28,8 +29,8 @@ _WIDTH = 60  # of names of operators
 _NO_MAP = "{} does not say how its library was linked: only wheels made with --origin source, and `wheel minimal`, do."
 
 
-def add_commands(command: Callable[[str, object, str], argparse.ArgumentParser]) -> None:
-    """Add the command to a parser."""
+def add_commands(command: Command) -> None:
+    """Add it to the command line."""
     text = "Say what a library's bytes are: by subsystem and by operator, or, where its link is not known, by section."
     sub = command("explain", _explain, text)
     sub.add_argument(

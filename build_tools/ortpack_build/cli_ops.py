@@ -7,24 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ortpack_build import host, manifest
-from ortpack_build.cache import Cache
+from ortpack_build.cli_common import add_cache, cache
 from ortpack_build.errors import UsageError, nearest, storage_error
 from ortpack_build.ops import commands, full_runtime
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
     from functools import _lru_cache_wrapper
 
+    from ortpack_build.cli_common import Command
     from ortpack_build.manifest import Catalog
     from ortpack_build.ops.full_runtime import FullRuntime
     from ortpack_build.report import Reporter
 
 
-def add_commands(
-    command: Callable[[str, object, str], argparse.ArgumentParser],
-    add_cache_option: Callable[[argparse.ArgumentParser], None],
-) -> None:
+def add_commands(command: Command) -> None:
     """Add them to the command line."""
     text = (
         "Write the operators that models need as a reduced-operator config, the format of ONNX Runtime's own tools. "
@@ -41,18 +38,16 @@ def add_commands(
         "models only (default: %(default)s)",
     )
     ops.add_argument("--ops", action="append", nargs="+", default=[], type=Path, metavar="FILE", help="configs to add")
-    _add_common_options(ops, add_cache_option)
+    _add_common_options(ops)
 
     text = "Convert ONNX models to ORT-format models, with the full runtime of the same release."
     convert = command("convert", _convert, text)
     convert.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="an .onnx model")
     convert.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the .ort models go")
-    _add_common_options(convert, add_cache_option)
+    _add_common_options(convert)
 
 
-def _add_common_options(
-    parser: argparse.ArgumentParser, add_cache_option: Callable[[argparse.ArgumentParser], None]
-) -> None:
+def _add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="T", help="platform to run on (default: this machine's)")
     parser.add_argument("--ort", metavar="V", help="ONNX Runtime release (default: the newest that is pinned)")
     parser.add_argument(
@@ -63,7 +58,7 @@ def _add_common_options(
         metavar="LIBRARY",
         help="a library that brings operators of your own, built for this machine; may be repeated",
     )
-    add_cache_option(parser)
+    add_cache(parser)
 
 
 def _ops(options: argparse.Namespace, report: Reporter) -> int:
@@ -81,7 +76,7 @@ def _ops(options: argparse.Namespace, report: Reporter) -> int:
         custom_ops=tuple(options.custom_ops),
     )
     full = _full(options, catalog, report)
-    found = commands.needed(request, full, report, cache=_cache(options, report))
+    found = commands.needed(request, full, report, cache=cache(options, report))
     release = full().ort if full.cache_info().currsize else None  # not fetched only to name it
     text = commands.text(found, request, release)
     if options.output is None:
@@ -105,7 +100,7 @@ def _convert(options: argparse.Namespace, report: Reporter) -> int:
         report,
         arch=_arch(options, catalog),
         custom_ops=tuple(options.custom_ops),
-        cache=_cache(options, report),
+        cache=cache(options, report),
     )
     for path in made:
         print(path)
@@ -114,12 +109,8 @@ def _convert(options: argparse.Namespace, report: Reporter) -> int:
 
 def _full(options: argparse.Namespace, catalog: Catalog, report: Reporter) -> _lru_cache_wrapper[FullRuntime]:
     """Gives the full runtime, fetched when it is first asked for."""
-    cache = _cache(options, report)
-    return functools.cache(lambda: full_runtime.obtain(catalog, cache, report, options.ort))
-
-
-def _cache(options: argparse.Namespace, report: Reporter) -> Cache:
-    return Cache(root=options.cache, on_wait=lambda name: report.note(f"Waiting for another build of {name}"))
+    store = cache(options, report)
+    return functools.cache(lambda: full_runtime.obtain(catalog, store, report, options.ort))
 
 
 def _arch(options: argparse.Namespace, catalog: Catalog) -> str:

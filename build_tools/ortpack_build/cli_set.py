@@ -10,23 +10,22 @@ from typing import TYPE_CHECKING
 
 from ortpack_build import extras, manifest, variants_page, wheel_set
 from ortpack_build.cache import Cache
+from ortpack_build.cli_common import add_cache
 from ortpack_build.errors import ManifestError, UsageError, storage_error
 from ortpack_build.pipeline import Settings, build, epoch
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from ortpack_build.cli_common import Command
     from ortpack_build.report import Reporter
     from ortpack_build.spec import Spec
     from ortpack_build.wheel import Wheel
     from ortpack_build.wheel_set import SizeRow
 
 
-def add_commands(
-    command: Callable[[str, object, str], argparse.ArgumentParser],
-    add_cache_option: Callable[[argparse.ArgumentParser], None],
-) -> None:
+def add_commands(command: Command) -> None:
     """Add them to the command line."""
     text = (
         "Build the wheels of many variants, in parallel, from the newest official release of each. Prints a table of "
@@ -42,7 +41,7 @@ def add_commands(
         "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="at once (default: %(default)s)"
     )
     wheels.add_argument("--json", action="store_true", help="print JSON")
-    add_cache_option(wheels)
+    add_cache(wheels)
 
     text = "Check the extras of the loader's pyproject.toml against the manifests, or with --write put them right."
     sub = command("extras", _extras, text)

@@ -8,28 +8,20 @@ from typing import TYPE_CHECKING
 
 from ortpack_build import host, manifest, source, spec
 from ortpack_build import sources as sources_stage
-from ortpack_build.cache import Cache
+from ortpack_build.cli_common import add_cache, cache
 from ortpack_build.errors import UsageError, storage_error
 from ortpack_build.kit import model, pack
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
+    from ortpack_build.cli_common import Command
     from ortpack_build.manifest import Catalog
     from ortpack_build.report import Reporter
 
 
-def add_commands(
-    command: Callable[[str, object, str], argparse.ArgumentParser],
-    add_cache: Callable[[argparse.ArgumentParser], None],
-) -> None:
-    """Add the commands to a parser.
-
-    Args:
-        command: makes a sub-command of a name, a function to run and a help text.
-        add_cache: adds --cache to a sub-command.
-    """
+def add_commands(command: Command) -> None:
+    """Add them to the command line."""
     text = "Fetch and unpack the sources of ONNX Runtime. The last line printed is their folder."
     fetched = command("sources", _sources, text)
     add_source_options(fetched)
@@ -161,11 +153,7 @@ def request(options: argparse.Namespace, target: str | None) -> source.Request:
 
 def context(options: argparse.Namespace, report: Reporter) -> source.Context:
     """Cache, reporter and environment."""
-    # Absolute: compilers run in other folders.
-    cache = Cache(
-        root=options.cache.absolute(), on_wait=lambda name: report.note(f"Waiting for another build of {name}")
-    )
-    return source.Context(cache=cache, report=report, environ=dict(os.environ))
+    return source.Context(cache=cache(options, report), report=report, environ=dict(os.environ))
 
 
 def _sources(options: argparse.Namespace, report: Reporter) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from ortpack_build import fetch
+from ortpack_build import fetch, host
 from ortpack_build.archive import extract_all
 from ortpack_build.errors import FetchError, ToolError, UsageError, nearest
 from ortpack_build.hashing import sha256, sha256_of
@@ -71,6 +71,7 @@ class Emulation(_Model, frozen=True):
     pip: Pip
     roots: dict[str, RootLine]
     groups: dict[str, tuple[str, ...]]
+    loaders: Annotated[dict[str, str], Meta(description="Target → the dynamic loader in its root")] = {}
 
     def root(self, target: str) -> RootLine:
         """The line of a target.
@@ -118,7 +119,7 @@ class Machine:
     """A root below an emulator.
 
     Attributes:
-        emulator: the program.
+        emulator: the program; the root's own dynamic loader where the processor is this machine's.
         arguments: of the emulator, before the program that it is to run.
         root: what the programs take for /.
     """
@@ -141,7 +142,7 @@ class Machine:
         """
         program = program or self.root.python
         if program is None:
-            raise UsageError("The root of this target has no Python, so no wheel can be installed in it.")
+            raise UsageError("The root of this target has no Python.")
         # Compiling each module at every start takes seconds below an emulator.
         return [*self.command(program), "-X", f"pycache_prefix={self.root.pycache}", "-I"]
 
@@ -184,6 +185,9 @@ def machine(target: Target, cache: Cache, report: Reporter, *, environ: Mapping[
         FetchError: a package can't be had.
     """
     data = load()
+    if target.name in data.loaders and target.arch == host.detect().arch:
+        root = obtain(target.name, cache, report)
+        return Machine(emulator=root.path / data.loaders[target.name], arguments=(), root=root)
     program = emulator(target, data, environ=environ)  # said before anything is fetched
     root = obtain(target.name, cache, report)
     arguments = tuple(argument.format(root=root.path) for argument in data.arguments)

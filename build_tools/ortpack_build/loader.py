@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = "ortpack"
 _MODULES = ("*.py", "*.pyi", "py.typed")
+_FORMAT = 2  # of a module; part of its key. 1 needed musl by the name libc.so
 _INIT = f"PyInit_{MODULE_FILE.partition('.')[0]}"
 
 
@@ -161,7 +162,7 @@ def _module(order: Order, chosen: Toolchain, kits: model.Kits, context: Context)
             )
             run(compilers.linker(work, environ)(link), environ, "Linking")
 
-    key = sha256(json.dumps(stated, sort_keys=True).encode())
+    key = sha256(json.dumps([_FORMAT, *stated], sort_keys=True).encode())
     with context.report.step(f"Compiling the loader for {order.target}") as step:
         try:
             module = context.cache.get("loaders", key, make) / MODULE_FILE

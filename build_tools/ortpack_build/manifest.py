@@ -11,6 +11,7 @@ import functools
 import json
 import tomllib
 from dataclasses import dataclass
+from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
@@ -395,6 +396,9 @@ def schema() -> str:
     """The JSON schema of all manifests, for editors: the text of `variants/schema.json`."""
     models = (Variant, PartFile, TargetsFile, PoliciesFile, ProvidersFile, PackagesFile)
     references, components = msgspec.json.schema_components(models, ref_template="#/$defs/{name}")
+    for component in components.values():  # as Python 3.13 has texts of classes, on every Python
+        if "description" in component:
+            component["description"] = cleandoc(component["description"])
     whole = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Manifests of ortpack-build; written by `ortpack-build schema`",

@@ -16,6 +16,7 @@ from ortpack_build.hashing import sha256_of
 from ortpack_build.kernels.select import described, select
 from ortpack_build.ops import commands, config, convert, models
 from ortpack_build.pipeline import packed
+from ortpack_build.proof import abroad
 from ortpack_build.runtime_json import Verification
 from ortpack_build.spec import Minimal, UsedModel, compiled, source_origin
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ortpack_build.ops.full_runtime import FullRuntime
     from ortpack_build.ops.opset import Need
     from ortpack_build.pipeline import Settings
+    from ortpack_build.proof.abroad import Abroad
 
 VARIANT = "minimal"
 _BASE = "cpu"  # the variant that it is reduced from
@@ -107,6 +109,7 @@ def build(
         BuildError: any of its kinds; nothing is left in the output folder then.
     """
     _check(order, catalog, request, settings)
+    elsewhere = _abroad(order, catalog, request, context)
     report = settings.report
     arch = catalog.targets[request.target].arch
     with tempfile.TemporaryDirectory(prefix="ortpack-minimal-", ignore_cleanup_errors=True) as scratch:
@@ -171,6 +174,7 @@ def build(
                 inputs=order.inputs,
                 custom_ops=order.custom_ops,
                 package=request.package,
+                abroad=elsewhere,
             )
         assembled = bundle.vouched(assembled, verification)
         converted_to = {place.name: converted[path] for path, place in places.items()}
@@ -205,13 +209,19 @@ def _check(order: Order, catalog: Catalog, request: source.Request, settings: Se
             raise UsageError(f"There is no file {path}.")
     if twice := [path for path in order.models if order.models.count(path) > 1]:
         raise UsageError(f"The model {twice[0]} is named twice.")
-    if order.prove and order.models:
-        target = catalog.targets[request.target]
-        if host.detect().target(catalog.targets) != target.name:
-            raise UsageError(
-                f"A runtime for {target.name} can't be tried on this machine.",
-                hint="--no-verify makes it without proof, which its runtime.json then says.",
-            )
+
+
+def _abroad(order: Order, catalog: Catalog, request: source.Request, context: source.Context) -> Abroad | None:
+    """What runs a runtime that has to be proven and that this machine can't run."""
+    target = catalog.targets[request.target]
+    if not order.prove or not order.models or host.detect().target(catalog.targets) == target.name:
+        return None
+    if order.custom_ops:
+        raise UsageError(
+            f"{order.custom_ops[0]} is a library of this machine: a runtime for {target.name} can't be tried with it.",
+            hint="--no-verify makes it without proof, which its runtime.json then says.",
+        )
+    return abroad.find(target, request.host, context, package=request.package)
 
 
 def complain(found: Selection, examined: Examined, names: Mapping[Path, Path], kit: Kit) -> None:

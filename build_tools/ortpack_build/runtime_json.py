@@ -70,10 +70,16 @@ class Proven(_Value, frozen=True, kw_only=True):
 
 
 class Verification(_Value, frozen=True, kw_only=True):
-    """Who looked whether the runtime runs its models."""
+    """Who looked whether the runtime runs its models.
+
+    Attributes:
+        against: the library that it was compared with.
+        below: what ran it, if not the machine itself: an emulator, or the loader of the target's C library.
+    """
 
     verified: bool
-    against: str | None = None  # the library that it was compared with
+    against: str | None = None
+    below: str | UnsetType = UNSET
     models: tuple[Proven, ...] = ()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 TIMEOUT = 3600  # seconds, for one model
 _RESULT = "RESULT "
@@ -31,15 +31,19 @@ class Reply:
     last: str
 
 
-def ask(*program: str, request: Mapping[str, Any]) -> Reply:
+def ask(*program: str, request: Mapping[str, Any], python: Sequence[str] = (sys.executable, "-P")) -> Reply:
     """Run a worker, as arguments for Python, with a request that it reads from its standard input.
+
+    Args:
+        program: the worker.
+        request: for it.
+        python: the command of an interpreter, which must not look for modules in the worker's folder first (-P).
 
     Raises:
         subprocess.TimeoutExpired: it had no result after TIMEOUT seconds.
     """
     done = subprocess.run(
-        # -P: the worker's folder must not come before the standard library.
-        [sys.executable, "-P", *program],
+        [*python, *program],
         check=False,
         input=json.dumps(request),
         capture_output=True,

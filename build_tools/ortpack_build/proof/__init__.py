@@ -1,4 +1,7 @@
-"""Whether a reduced runtime runs its models as the full runtime of the release does: each in a process of its own."""
+"""Whether a reduced runtime runs its models as the full runtime of the release does: each in a process of its own.
+
+The full one runs on this machine, the reduced one too, or on the emulated machine of its target (`abroad`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
 
 from ortpack_build import worker
 from ortpack_build.errors import ModelError, UsageError, VerificationError
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ortpack_build.ops.full_runtime import FullRuntime
+    from ortpack_build.proof.abroad import Abroad
     from ortpack_build.report import Reporter
 
 _RUNS = 5
@@ -51,6 +57,7 @@ def prove(
     custom_ops: Sequence[Path] = (),
     package: str | None = None,
     seed: int = 0,
+    abroad: Abroad | None = None,
 ) -> Verification:
     """Run each model on both and compare.
 
@@ -64,6 +71,7 @@ def prove(
         custom_ops: libraries that bring operators of the user's.
         package: dotted name of the Python package that the reduced runtime is, if it is one.
         seed: of what is made up.
+        abroad: runs the reduced runtime, if this machine can't.
 
     Raises:
         VerificationError: the reduced runtime refuses a model, dies of it or gives another result.
@@ -73,14 +81,23 @@ def prove(
     named = {path: _names(path) for path in inputs}
     used: set[Path] = set()
     proven = []
+    where = f" below {abroad.below}" if abroad else ""
     for case in cases:
-        with report.step(f"Proving {case.given.name}") as step, tempfile.TemporaryDirectory() as folder:
-            found = _prove(runtime, case, full, Path(folder), named, custom_ops, package, seed, used)
+        with (
+            report.step(f"Proving {case.given.name}{where}") as step,
+            tempfile.TemporaryDirectory(prefix="ortpack-proof-") as folder,
+        ):
+            found = _prove(runtime, case, full, Path(folder), named, custom_ops, package, seed, used, abroad)
             step.detail(f"{found.runs} runs, largest difference {found.largest_difference:.2g}")
         proven.append(found)
     if unused := [path for path in inputs if path not in used]:
         raise UsageError(f"{unused[0]} has not all inputs of any model; it has {', '.join(sorted(named[unused[0]]))}.")
-    return Verification(verified=True, against=f"{full.library.name}, the official library", models=tuple(proven))
+    return Verification(
+        verified=True,
+        against=f"{full.library.name}, the official library",
+        below=abroad.below if abroad else UNSET,
+        models=tuple(proven),
+    )
 
 
 def _prove(
@@ -93,6 +110,7 @@ def _prove(
     package: str | None,
     seed: int,
     used: set[Path],
+    abroad: Abroad | None,
 ) -> Proven:
     common: dict[str, Any] = {
         "folder": str(folder),
@@ -127,7 +145,7 @@ def _prove(
         "levels": _LEVELS if of_onnx and case.taken == case.given else (_ALL,),
         "runs": len(shapes),
     }
-    answer = _run(request)
+    answer = _run(request, abroad)
     if message := answer.get("refused") or answer.get("died") or answer.get("differs"):
         what = "gives another result on" if "differs" in answer else "does not run"
         raise VerificationError(f"The new runtime {what} {case.given}: {message}", hint="No wheel was written.")
@@ -158,10 +176,10 @@ def _names(path: Path) -> frozenset[str]:
         raise UsageError(f"{path} is no file of arrays (.npz) that can be read: {error}.") from error
 
 
-def _run(request: dict[str, Any]) -> dict[str, Any]:
+def _run(request: dict[str, Any], abroad: Abroad | None = None) -> dict[str, Any]:
     """The answer of a process of its own; `died` if it gave none."""
     try:
-        reply = worker.ask("-m", "ortpack_build.proof.worker", request=request)
+        reply = abroad.ask(request) if abroad else worker.ask("-m", "ortpack_build.proof.worker", request=request)
     except subprocess.TimeoutExpired:
         return {"died": f"no result after {worker.TIMEOUT} s"}
     if reply.answer is None or reply.code != 0:

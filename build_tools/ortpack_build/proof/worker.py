@@ -7,19 +7,22 @@ inputs that the model takes and keeps them with the outputs; `subject` runs the 
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import json
 import sys
 import time
-import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import ortpack
 from ortpack_build.proof import feeds as made_up
-from ortpack_build.proof.compare import difference, leaves
+from ortpack_build.proof import kept
+from ortpack_build.proof.compare import leaves
+
+if TYPE_CHECKING:
+    import ortpack
 
 _ALL = 99
 
@@ -35,7 +38,7 @@ def main() -> int:
 
 
 def _session(request: dict[str, Any], level: int = _ALL) -> ortpack.InferenceSession:
-    api = _package(request["package"], Path(request["runtime"])) if request.get("package") else ortpack
+    api = _api(request)
     options = api.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = api.GraphOptimizationLevel(level)
@@ -45,6 +48,13 @@ def _session(request: dict[str, Any], level: int = _ALL) -> ortpack.InferenceSes
         request["model"], options, runtime=api.load_runtime(request["runtime"])
     )
     return session
+
+
+def _api(request: dict[str, Any]) -> Any:
+    """The loader, or the package that is one itself: that one may be all there is."""
+    if request.get("package"):
+        return _package(request["package"], Path(request["runtime"]))
+    return importlib.import_module("ortpack")
 
 
 @functools.cache
@@ -74,16 +84,12 @@ def _reference(request: dict[str, Any]) -> dict[str, Any]:
     shapes: list[dict[str, list[int]]] = []
 
     def keep(feeds: made_up.Feeds) -> None:
-        expected = _outputs(session, feeds)
-        place = str(len(shapes))
-        texts = {name: value.astype(str) if value.dtype == object else value for name, value in feeds.items()}
-        _save(folder / f"feeds-{place}.npz", texts)
-        _save(folder / f"expected-{place}.npz", expected)
+        kept.keep(folder, len(shapes), feeds, _outputs(session, feeds))
         shapes.append({name: list(np.shape(value)) for name, value in feeds.items()})
 
     for file in request["given"]:
         with np.load(file, allow_pickle=False) as arrays:
-            keep({item.name: _fed(arrays[item.name]) for item in known})
+            keep({item.name: kept.fed(arrays[item.name]) for item in known})
     if request["given"]:
         return {"shapes": shapes}
     inputs = [
@@ -95,7 +101,7 @@ def _reference(request: dict[str, Any]) -> dict[str, Any]:
         for feeds in made_up.candidates(inputs, request["seed"]):
             try:
                 keep(feeds)
-            except ortpack.errors.OrtpackError as error:
+            except _api(request).errors.OrtpackError as error:
                 reason = f"{error}"
             if len(shapes) == request["count"] or time.monotonic() > ends:
                 break
@@ -109,30 +115,11 @@ def _subject(request: dict[str, Any]) -> dict[str, Any]:
     for level in request["levels"]:
         session = _session(request, level)
         for number in range(request["runs"] if level == _ALL else 1):
-            with np.load(folder / f"feeds-{number}.npz") as arrays:
-                got = _outputs(session, {name: _fed(arrays[name]) for name in arrays.files})
-            with np.load(folder / f"expected-{number}.npz") as arrays:
-                expected = {name: arrays[name] for name in arrays.files}
-            if got.keys() != expected.keys():
-                return {"differs": f"outputs {', '.join(got)} instead of {', '.join(expected)}"}
-            for name, value in got.items():
-                amount, problem = difference(value, expected[name])
-                if problem:
-                    return {"differs": f"output {name}, run {number + 1}, optimization level {level}: {problem}"}
-                largest = max(largest, amount)
+            amount, problem = kept.compare(folder, number, level, _outputs(session, kept.feeds(folder, number)))
+            if problem:
+                return {"differs": problem}
+            largest = max(largest, amount)
     return {"largest": largest}
-
-
-def _fed(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return value.astype(object) if value.dtype.kind in "US" else value
-
-
-def _save(file: Path, arrays: dict[str, Any]) -> None:
-    # savez has parameters of its own that a name of an input must not meet.
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, value in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, np.asanyarray(value), allow_pickle=False)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""zig's compiler-rt without the functions that libc has.
+"""What zig links by itself, put right: its compiler-rt without the functions that libc has, and musl's own name.
 
 zig links one object with everything that compilers may call, and beside what libgcc has (128-bit division and the
 like) it defines memcpy, memset, mathematical functions and those of the stack protector. As soon as one of its
 functions is needed all of them win over libc's, which are faster, tuned to the processor, and what the official
 library calls. So what libc exports is taken out of it: the definitions become references.
+
+zig's musl calls itself libc.so, as glibc's linker script does. Tags of wheels go by Alpine's name for it, and
+musl's loader takes either for itself, whatever files there are.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 _MAGIC = b"\x7fELF"
 _SYMTAB = 2
 _GLOBAL_UNTYPED = 1 << 4
+_MUSL = "libc.so"  # what zig's calls itself
 _TIMEOUT = 1800  # seconds: zig compiles what is missing for the target
 
 
@@ -54,14 +58,16 @@ class Brought(Struct, frozen=True, kw_only=True):
         emulation: LLD's name of the target.
         builtins: its compiler-rt, without what libc has.
         libraries: libc++, the unwinder, and the stubs of libc.
+        musl: the name that musl's stub was given, if it was asked for.
     """
 
     emulation: str
     builtins: str
     libraries: tuple[str, ...]
+    musl: str
 
 
-def kept(cxx: Path, environ: Mapping[str, str], work: Path, *, at: Path) -> Brought:
+def kept(cxx: Path, environ: Mapping[str, str], work: Path, *, musl: str, at: Path) -> Brought:
     """What `brought` gives, kept in the folder `at`.
 
     Raises:
@@ -70,15 +76,21 @@ def kept(cxx: Path, environ: Mapping[str, str], work: Path, *, at: Path) -> Brou
     said = at / "brought.json"
     try:
         found = msgspec.json.decode(said.read_bytes(), type=Brought)
-        if all(Path(path).is_file() for path in (found.builtins, *found.libraries)):
+        if found.musl == musl and all(Path(path).is_file() for path in (found.builtins, *found.libraries)):
             return found
     except (FileNotFoundError, msgspec.DecodeError):
         pass  # not there yet, or of another version of this
-    made = brought(cxx, environ, work)
+    made = brought(cxx, environ, work, musl=musl)
     at.mkdir(parents=True, exist_ok=True)
-    builtins = at / "builtins.a"
-    _put(builtins, Path(made.builtins).read_bytes())
-    result = replace(made, builtins=str(builtins))
+
+    def moved(path: str) -> str:
+        if not Path(path).is_relative_to(work):
+            return path
+        place = at / Path(path).name
+        _put(place, Path(path).read_bytes())
+        return str(place)
+
+    result = replace(made, builtins=moved(made.builtins), libraries=tuple(map(moved, made.libraries)))
     _put(said, msgspec.json.encode(result))
     return result
 
@@ -89,8 +101,11 @@ def _put(path: Path, data: bytes) -> None:
     partial.replace(path)  # whoever comes second writes the same
 
 
-def brought(cxx: Path, environ: Mapping[str, str], work: Path) -> Brought:
-    """What zig links into a shared library for the target of `cxx`; compiler-rt is rewritten in the folder `work`.
+def brought(cxx: Path, environ: Mapping[str, str], work: Path, *, musl: str) -> Brought:
+    """What zig links into a shared library for the target of `cxx`; what is rewritten is in the folder `work`.
+
+    Args:
+        musl: what a library shall call musl, should its target have that.
 
     Raises:
         ToolError: zig failed, or does not say what it links.
@@ -122,17 +137,23 @@ def brought(cxx: Path, environ: Mapping[str, str], work: Path) -> Brought:
     if done.returncode != 0 or len(builtins) != 1 or not libc or "-m" not in words:
         raise ToolError(f"zig does not say what it links: {done.stderr[-500:]}")
     theirs: set[str] = set()
+    renamed: dict[Path, Path] = {}
     for library in libc:
         parsed = lief.ELF.parse(str(library))
         if parsed is None:
             raise BinaryError(f"{library} can't be read.")
         theirs |= {str(symbol.name) for symbol in parsed.exported_symbols}
+        soname = parsed.get(lief.ELF.DynamicEntry.TAG.SONAME)
+        if isinstance(soname, lief.ELF.DynamicSharedObject) and soname.name == _MUSL:
+            soname.name, renamed[library] = musl, work / musl
+            parsed.write(str(renamed[library]))
     target = work / "builtins.a"
     target.write_bytes(without(builtins[0].read_bytes(), theirs))
     return Brought(
         emulation=words[words.index("-m") + 1],
         builtins=str(target),
-        libraries=tuple(str(path) for path in linked if path != builtins[0]),
+        libraries=tuple(str(renamed.get(path, path)) for path in linked if path != builtins[0]),
+        musl=musl,
     )
 
 

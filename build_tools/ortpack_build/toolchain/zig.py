@@ -112,7 +112,9 @@ class Zig:
             cxx=cxx,
             ar=write_wrapper(folder / "ar", [zig, "ar"]),
             ranlib=write_wrapper(folder / "ranlib", [zig, "ranlib"]),
-            linker=lambda work, environ: self._linker(kept(cxx, environ, work, at=home)),
+            linker=lambda work, environ: self._linker(
+                kept(cxx, environ, work, musl=f"libc.musl-{self.processor}.so.1", at=home)
+            ),
             lld=True,
             options={"CMAKE_SYSTEM_NAME": self.system, "CMAKE_SYSTEM_PROCESSOR": self.processor} if self.cross else {},
             environ=self._caches(folder, shared),

@@ -63,7 +63,7 @@ def test_directmls_library_runs_on_the_cpu_under_wine(made: Path, cache: Path) -
     assert done.returncode == 0, done.stdout + done.stderr
     (last,) = (row for row in json.loads(done.stdout)["checks"] if row["check"] == "run")
     assert last["verdict"] == "pass"
-    assert last["detail"] == "under wine, ORT 1.24.4: model.onnx gave target_label [1, 214]"
+    assert last["detail"] == "below wine, ORT 1.24.4: model.onnx gave target_label [1, 214]"
 
 
 def test_an_extension_says_what_it_extends(made: Path) -> None:

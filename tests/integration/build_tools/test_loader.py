@@ -50,9 +50,8 @@ def test_the_wheel_is_what_its_name_says_and_needs_nothing_else(target: str, tmp
     assert wheel.name.endswith(f"-cp310-abi3-{platform}.whl")
     assert parse_wheel_filename(wheel.name)[0] == "ortpack"
 
-    if not target.startswith("musl"):  # of musl's libc.so it reads the machine's, a linker script, and gives up
-        shown = _tool("auditwheel", "show", wheel)
-        assert f'following platform tag: "{platform}"' in " ".join(shown.stdout.split()), shown.stdout + shown.stderr
+    shown = _tool("auditwheel", "show", wheel)
+    assert f'following platform tag: "{platform}"' in " ".join(shown.stdout.split()), shown.stdout + shown.stderr
     audited = _tool("abi3audit", "--strict", wheel)
     assert audited.returncode == 0, audited.stdout + audited.stderr
 
@@ -64,6 +63,6 @@ def test_the_wheel_is_what_its_name_says_and_needs_nothing_else(target: str, tmp
         assert [line.partition(">")[0] for line in needed] == ["numpy"]
         binding = lief.ELF.parse(list(file.read("ortpack/_binding.abi3.so")))
     assert binding is not None
-    libraries = {str(name).partition(".so")[0] for name in binding.libraries if not str(name).startswith("ld-linux")}
+    libraries = {str(name).partition(".")[0] for name in binding.libraries if not str(name).startswith("ld-linux")}
     assert libraries <= {"libc", "libm", "libdl", "libpthread"}, libraries
     assert {symbol.name for symbol in binding.exported_symbols} == {"PyInit__binding"}

@@ -18,8 +18,8 @@ from ortpack_build.cache import Cache
 from ortpack_build.errors import ToolError
 from ortpack_build.kit import model as kit_model
 from ortpack_build.report import Reporter
-from ortpack_build.verify import windows
-from ortpack_build.verify.windows import Outcome, Tensor
+from ortpack_build.verify import native, windows
+from ortpack_build.verify.native import Outcome, Tensor
 from support.command import run
 from support.emulators import WINE, X86_64, needs_wine
 from support.models import feeds, model
@@ -34,7 +34,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not X86_64, reason="zig is pi
 
 @pytest.fixture(scope="module")
 def program(cache: Path) -> Path:
-    return windows.compiled("amd64", kit_model.load().tool("zig", "linux-x86_64"), Cache(root=cache), Reporter())
+    return native.compiled(
+        windows.ZIG["amd64"], kit_model.load().tool("zig", "linux-x86_64"), Cache(root=cache), Reporter()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def under_wine(dll: Path, name: str, program: Path, place: Path) -> Outcome:
     assert WINE is not None
     given = {key: Tensor(shape=value.shape, data=value.tobytes()) for key, value in feeds(name).items()}
-    return windows.run(dll, model(name), given, program=program, emulator=WINE, scratch=place)
+    return windows.runner(program, WINE, place).run(dll, model(name), [given], scratch=place)
 
 
 @needs_wine
@@ -64,8 +66,9 @@ def test_models_give_the_same_as_on_linux(dll: Path, program: Path, place: Path,
     assert outcome.version == NEWEST
     session = ortpack.InferenceSession(str(model(name)), runtime=str(library(NEWEST)))
     expected = session.run(None, feeds(name))
-    assert list(outcome.outputs) == [output.name for output in session.get_outputs()]
-    for found, wanted in zip(outcome.outputs.values(), expected, strict=True):
+    (outputs,) = outcome.runs
+    assert list(outputs) == [output.name for output in session.get_outputs()]
+    for found, wanted in zip(outputs.values(), expected, strict=True):
         assert found.shape == wanted.shape
         np.testing.assert_allclose(np.frombuffer(found.data, wanted.dtype).reshape(wanted.shape), wanted, atol=1e-6)
 
@@ -73,17 +76,17 @@ def test_models_give_the_same_as_on_linux(dll: Path, program: Path, place: Path,
 @needs_wine
 def test_what_the_library_refuses_is_said(dll: Path, program: Path, place: Path, tmp_path: Path) -> None:
     assert WINE is not None
-    bad = tmp_path / "bad.onnx"
+    runner, bad = windows.runner(program, WINE, place), tmp_path / "bad.onnx"
     bad.write_bytes(b"no model")
-    with pytest.raises(ToolError, match=r"CreateSessionFromArray: .*protobuf"):
-        windows.run(dll, bad, {}, program=program, emulator=WINE, scratch=place)
+    with pytest.raises(ToolError, match=r"CreateSession: .*Protobuf"):
+        runner.run(dll, bad, [{}], scratch=place)
     text = tmp_path / "onnxruntime.dll"
     text.write_bytes(b"no library")
     with pytest.raises(ToolError, match=r"onnxruntime\.dll: error 193"):  # ERROR_BAD_EXE_FORMAT
-        windows.run(text, bad, {}, program=program, emulator=WINE, scratch=place)
+        runner.run(text, bad, [{}], scratch=place)
     short = {"input": Tensor(shape=(1, 576), data=b"1234")}
     with pytest.raises(ToolError, match="has not as many bytes as the input"):
-        windows.run(dll, model("silero_vad"), short, program=program, emulator=WINE, scratch=place)
+        runner.run(dll, model("silero_vad"), [short], scratch=place)
 
 
 @needs_wine
@@ -92,7 +95,7 @@ def test_verify_runs_a_windows_wheel(wheels: Mapping[str, Path], cache: Path, pr
     assert done.returncode == 0, done.stdout + done.stderr
     (row,) = (row for row in json.loads(done.stdout)["checks"] if row["check"] == "run")
     assert row["verdict"] == "pass"
-    assert row["detail"] == f"under wine, ORT {NEWEST}: tiny.onnx gave sum [3]"
+    assert row["detail"] == f"below wine, ORT {NEWEST}: tiny.onnx gave sum [3]"
 
 
 @needs_wine
@@ -128,15 +131,15 @@ def test_the_same_program_runs_models_here(tmp_path: Path) -> None:
     """Compiled for this machine: so it is the C API that it speaks, and not something that wine lets pass."""
     program = tmp_path / "run_model"
     warnings = ["-Wall", "-Wextra", "-Werror"]
-    subprocess.run(["cc", "-O1", *warnings, "-o", program, windows.SOURCE, "-ldl"], check=True)
+    subprocess.run(["cc", "-O1", *warnings, "-o", program, native.SOURCE, "-ldl"], check=True)
     given = feeds("silero_vad")
-    arguments = []
+    arguments: list[str | Path] = []
     for name, value in given.items():
         (tmp_path / name).write_bytes(value.tobytes())
-        arguments.append(f"{name}={'x'.join(map(str, value.shape))}:{tmp_path / name}")
-    command: list[str | Path] = [program, library(NEWEST), model("silero_vad"), tmp_path, *arguments]
+        arguments += [name, "x".join(map(str, value.shape)) or "-", tmp_path / name]
+    command: list[str | Path] = [program, library(NEWEST), model("silero_vad"), tmp_path, "99", "3", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [f"version {NEWEST}", "0 1 1x1 output", "1 1 2x1x128 stateN"]
+    assert done.stdout.splitlines() == [f"version {NEWEST}", "run", "0 1 1x1 output", "1 1 2x1x128 stateN"]
     session = ortpack.InferenceSession(str(model("silero_vad")), runtime=str(library(NEWEST)))
     for number, wanted in enumerate(session.run(None, given)):
         assert (tmp_path / f"{number}.bin").read_bytes() == wanted.tobytes()
@@ -152,6 +155,6 @@ def test_every_function_has_the_number_that_the_header_gives_it() -> None:
     form = re.compile(r"ORT_API2_STATUS\(\s*(\w+)|ORT_CLASS_RELEASE\(\s*(\w+)\s*\)|\(ORT_API_CALL\s*\*\s*(\w+)\)")
     order = [status or function or f"Release{released}" for status, released, function in form.findall(table)]
     assert order[0] == "CreateStatus"
-    named = re.findall(r"^    (\w+) = (\d+),$", windows.SOURCE.read_text(), flags=re.MULTILINE)
+    named = re.findall(r"^    (\w+) = (\d+),$", native.SOURCE.read_text(), flags=re.MULTILINE)
     assert len(named) > 15
     assert {name: int(number) for name, number in named} == {name: order.index(name) for name, _ in named}

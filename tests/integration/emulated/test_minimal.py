@@ -1,35 +1,27 @@
-"""Minimal runtimes of other targets, linked from kits that the cache has, and run there: below qemu."""
+"""Minimal runtimes of other targets, linked from kits that the cache has: proven there, and run beside the loader."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
 import pytest
 
-from ortpack_build import emulation, host, manifest, source, trial
-from ortpack_build.cache import Cache
-from ortpack_build.report import Reporter
+from ortpack_build import trial
 from support.command import run
 from support.models import feeds, model
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-_CATALOG = manifest.load()
-_OWN = host.detect().target(_CATALOG.targets)
-pytestmark = [
-    pytest.mark.emulate,
-    pytest.mark.kit,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(not os.environ.get("ORTPACK_TEST_KITS"), reason="ORTPACK_TEST_KITS is not set"),
-    pytest.mark.skipif(_OWN != "linux-x86_64", reason="the kits are made on linux-x86_64"),
-]
+    from .conftest import Minimal
+
+pytestmark = [pytest.mark.emulate, pytest.mark.kit, pytest.mark.timeout(1800)]
 
 # Runs in the root: a good run, then one with an input of a wrong size, whose error is an exception in ONNX Runtime.
 _RUN = """
@@ -48,36 +40,69 @@ print(__import__("platform").machine())
 """
 
 
-@pytest.mark.parametrize("target", ["linux-aarch64", "linux-armv7l"])
+@pytest.mark.parametrize(
+    ("target", "below"),
+    [
+        ("linux-aarch64", "qemu-aarch64"),
+        ("linux-armv7l", "qemu-arm"),
+        ("musllinux-x86_64", "ld-musl-x86_64.so.1"),
+        ("musllinux-aarch64", "qemu-aarch64"),
+    ],
+)
+def test_runtime_json_says_below_what_it_was_proven(target: str, below: str, minimal: Callable[[str], Minimal]) -> None:
+    said = minimal(target).runtime["verification"]
+    assert said["verified"] is True
+    assert said["below"].removesuffix("-static") == below
+    assert said["against"] == "libonnxruntime.so.1.21.0, the official library"
+    names = ["silero_vad", "network", "quantized", "subgraphs", "texts", "trees"]
+    assert [line["name"] for line in said["models"]] == [f"{name}.onnx" for name in names]
+    assert all(line["runs"] == 5 and line["largest_difference"] <= 1e-4 for line in said["models"])
+
+
+@pytest.mark.parametrize(("target", "processor"), [("linux-aarch64", "aarch64"), ("linux-armv7l", "armv7l")])
 def test_silero_vad_gives_what_it_gives_here(
-    target: str, cache: Path, loader_command: tuple[object, ...], tmp_path: Path
+    target: str,
+    processor: str,
+    minimal: Callable[[str], Minimal],
+    cache: Path,
+    loader_command: tuple[object, ...],
+    tmp_path: Path,
 ) -> None:
     """Within 1e-4 of the official package on this machine; and an error is an exception."""
-    emulator = _CATALOG.targets[target].emulator
-    if emulator is None or not (shutil.which(emulator) or shutil.which(f"{emulator}-static")):
-        pytest.skip("no qemu-user")
-    context = source.Context(cache=Cache(root=cache), report=Reporter(), environ=dict(os.environ))
-    wanted = source.Request(target=target, host=_OWN or "", flavour="ort", ort="1.21.0")
-    if not context.cache.path("kits", source.order(wanted, context).key).is_dir():
-        pytest.skip(f"the cache has no kit for {target}")
-    arguments = ["--name", "silero-ort", "--flavour", "ort", "--ort", "1.21.0", "--target", target, "--no-verify"]
-    made = run("wheel", "minimal", *arguments, "--model", model("silero_vad"), "--out", tmp_path, "--cache", cache)
-    assert made.returncode == 0, made.stderr
-    converted, wheel = made.stdout.splitlines()
+    made = minimal(target)
     loader = run(*loader_command, "--target", target, "--out", tmp_path, "--cache", cache)
     assert loader.returncode == 0, loader.stderr
-    machine = emulation.machine(_CATALOG.targets[target], context.cache, context.report, environ=os.environ)
-    python = trial.environment(tmp_path / "env", [loader.stdout.splitlines()[-1], wheel], machine)
+    python = trial.environment(tmp_path / "env", [loader.stdout.splitlines()[-1], str(made.wheel)], made.machine)
     np.savez(tmp_path / "in.npz", **feeds("silero_vad"))
-    job = json.dumps([converted, str(tmp_path / "in.npz"), str(tmp_path / "out.npz")])
+    job = json.dumps([str(made.model("silero_vad")), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")])
     done = subprocess.run([*python, "-c", _RUN, job], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     kind, arch = done.stdout.split()
     assert kind in {"InvalidArgument", "Fail", "RuntimeException"}
-    assert arch == {"linux-aarch64": "aarch64", "linux-armv7l": "armv7l"}[target]
+    assert arch == processor
     session = onnxruntime.InferenceSession(model("silero_vad"), providers=["CPUExecutionProvider"])
     expected = dict(zip((o.name for o in session.get_outputs()), session.run(None, feeds("silero_vad")), strict=True))
     got = dict(np.load(tmp_path / "out.npz"))
     assert got.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(got[name], value, rtol=0, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="extension modules are compiled with Python 3.12 and newer")
+def test_a_package_is_proven_by_the_python_of_its_root(kit: Callable[[str], list[object]], tmp_path: Path) -> None:
+    arguments = ["--embed", "mylib._ort", "--linkage", "static", "--model", model("silero_vad"), "--out", tmp_path]
+    done = run("wheel", "minimal", *kit("linux-aarch64"), *arguments)
+    assert done.returncode == 0, done.stderr
+    said = json.loads((tmp_path / "mylib" / "_ort" / "runtime.json").read_text())
+    assert said["verification"]["below"].startswith("qemu-aarch64")
+    (line,) = said["verification"]["models"]
+    assert line["runs"] == 5
+    assert line["largest_difference"] <= 1e-4
+
+
+def test_what_cannot_be_proven_is_said_at_once(kit: Callable[[str], list[object]], tmp_path: Path) -> None:
+    static = ["--embed", "mylib._ort", "--linkage", "static", "--model", model("silero_vad")]
+    done = run("wheel", "minimal", *kit("musllinux-x86_64"), *static, "--out", tmp_path / "out")
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert "can't be run on musllinux-x86_64: The root of this target has no Python. Say --no-verify" in done.stderr
+    assert not (tmp_path / "out").exists()

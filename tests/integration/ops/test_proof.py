@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from ortpack_build import manifest, proof
+from ortpack_build import host, manifest, proof
 from ortpack_build.cache import Cache
 from ortpack_build.errors import ModelError, UsageError, VerificationError
+from ortpack_build.kit import model as model_of_kits
 from ortpack_build.ops import full_runtime
+from ortpack_build.proof.abroad import Abroad
 from ortpack_build.report import Reporter
+from ortpack_build.verify import native
 from support import models
 from support.official import OLDER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ortpack_build.ops.full_runtime import FullRuntime
     from ortpack_build.runtime_json import Proven
@@ -31,11 +34,34 @@ def official(cache: Path) -> FullRuntime:
     return full_runtime.obtain(manifest.load(None), Cache(root=cache), Reporter(), OLDER)
 
 
-def prove(full: FullRuntime, given: Path, taken: Path | None = None, inputs: Sequence[Path] = ()) -> Proven:
+_SMALL = Path(models.__file__).with_name("small_models")
+
+
+def prove(
+    full: FullRuntime,
+    given: Path,
+    taken: Path | None = None,
+    inputs: Sequence[Path] = (),
+    abroad: Abroad | None = None,
+) -> Proven:
     cases = [proof.Case(given=given, taken=taken or given)]
-    found = proof.prove(full.library, cases, full, Reporter(), inputs=inputs)
+    found = proof.prove(full.library, cases, full, Reporter(), inputs=inputs, abroad=abroad)
     assert found.verified
     return found.models[0]
+
+
+@pytest.fixture(scope="module", params=["loader", "program"])
+def place(request: pytest.FixtureRequest, cache: Path) -> Abroad | None:
+    """Where the runtime that is to be proven runs: below the loader, or as on other targets, but this machine's own."""
+    if request.param == "loader":
+        return None
+    target = host.detect().target(manifest.load().targets)
+    if target not in {tool.host for tool in model_of_kits.load().tools}:
+        pytest.skip("zig is not pinned for this machine")
+    kits = model_of_kits.load()
+    zig = kits.tool("zig", target)
+    program = native.compiled(kits.target(target).zig_target, zig, Cache(root=cache), Reporter())
+    return Abroad(below="nothing", runner=native.Runner(start=[str(program)], below="nothing"))
 
 
 def unary(path: Path, op: str) -> Path:
@@ -51,16 +77,22 @@ def test_inputs_are_found_for_real_models(official: FullRuntime, name: str) -> N
     assert len(found.shapes) > 1
 
 
-def test_another_result_fails(official: FullRuntime, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["network", "quantized", "subgraphs", "texts", "trees"])
+def test_inputs_and_outputs_of_every_kind(official: FullRuntime, place: Abroad | None, name: str) -> None:
+    found = prove(official, _SMALL / f"{name}.onnx", abroad=place)
+    assert found.runs == 5
+
+
+def test_another_result_fails(official: FullRuntime, place: Abroad | None, tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match=r"gives another result on .*a.onnx: output y, run 1"):
-        prove(official, unary(tmp_path / "a.onnx", "Abs"), unary(tmp_path / "b.onnx", "Neg"))
+        prove(official, unary(tmp_path / "a.onnx", "Abs"), unary(tmp_path / "b.onnx", "Neg"), abroad=place)
 
 
-def test_a_model_that_the_runtime_refuses_fails(official: FullRuntime, tmp_path: Path) -> None:
+def test_a_model_that_the_runtime_refuses_fails(official: FullRuntime, place: Abroad | None, tmp_path: Path) -> None:
     broken = tmp_path / "b.onnx"
     broken.write_bytes(b"nothing")
     with pytest.raises(VerificationError, match=r"does not run .*a.onnx"):
-        prove(official, unary(tmp_path / "a.onnx", "Abs"), broken)
+        prove(official, unary(tmp_path / "a.onnx", "Abs"), broken, abroad=place)
     with pytest.raises(ModelError, match="refuses it"):
         prove(official, broken)
 
@@ -81,11 +113,34 @@ def test_given_inputs_are_used(official: FullRuntime, tmp_path: Path) -> None:
         prove(official, tmp_path / "a.onnx", inputs=[file])
 
 
-def test_strings_and_sequences_are_compared(official: FullRuntime, tmp_path: Path) -> None:
+def test_strings_and_sequences_are_compared(official: FullRuntime, place: Abroad | None, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     sequence = typed("y", onnx.helper.make_sequence_type_proto(tensor_type(8)))
     path.write_bytes(model([node("SequenceConstruct", ["x", "x"], ["y"])], [tensor("x", 8)], [sequence]))
-    assert prove(official, path).runs == 5
+    assert prove(official, path, abroad=place).runs == 5
+    path.write_bytes(
+        model(
+            [node("SequenceEmpty", [], ["y"], dtype=8), node("Identity", ["x"], ["z"])],
+            [tensor("x", 8)],
+            [sequence, tensor("z", 8)],
+        )
+    )
+    assert prove(official, path, abroad=place).runs == 5
+
+
+def test_maps_are_compared(official: FullRuntime, place: Abroad | None, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    names = {key: onnx.helper.make_map_type_proto(key, tensor_type(1)) for key in (7, 8)}
+    outputs = [
+        typed("i", onnx.helper.make_sequence_type_proto(names[7])),
+        typed("s", onnx.helper.make_sequence_type_proto(names[8])),
+    ]
+    nodes = [
+        node("ZipMap", ["x"], ["i"], domain="ai.onnx.ml", classlabels_int64s=[5, 7, 3]),
+        node("ZipMap", ["x"], ["s"], domain="ai.onnx.ml", classlabels_strings=["b", "ä", "a"]),
+    ]
+    path.write_bytes(model(nodes, [tensor("x", 1, (2, 3))], outputs, domains={"ai.onnx.ml": 3}))
+    assert prove(official, path, abroad=place).runs == 5
 
 
 def test_inputs_that_cant_be_made_up_are_asked_for(official: FullRuntime, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import platformdirs
@@ -52,3 +54,7 @@ def test_the_wheel_passes_verify(kit: Kit, tmp_path: Path) -> None:
     assert made.returncode == 0, made.stderr
     checked = run("verify", made.stdout.strip(), "--no-run")
     assert checked.returncode == 0, checked.stdout + checked.stderr
+    command = [sys.executable, "-m", "auditwheel", "show", made.stdout.strip()]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    tag = model.load().target(kit.about.target).wheel_tag
+    assert f'following platform tag: "{tag}"' in " ".join(shown.stdout.split()), shown.stdout + shown.stderr

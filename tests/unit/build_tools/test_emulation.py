@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ortpack_build import emulation, manifest
+from ortpack_build import emulation, host, manifest
 from ortpack_build.cache import Cache
 from ortpack_build.cli import main
 from ortpack_build.errors import ToolError, UsageError
@@ -59,6 +59,26 @@ def test_a_target_that_nothing_emulates() -> None:
     with pytest.raises(UsageError, match=r"Nothing here emulates macos-arm64\.") as caught:
         emulation.emulator(TARGETS["macos-arm64"], DATA, environ=os.environ)
     assert "linux-aarch64" in caught.value.hint
+
+
+def test_musl_needs_no_emulator_where_the_processor_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(DATA.loaders) == {name for name, line in TARGETS.items() if line.libc == "musl"}
+    root = emulation.Root(path=tmp_path, python=None, pip=tmp_path, pycache=tmp_path, libraries=(), include=())
+    monkeypatch.setattr(emulation, "obtain", lambda *_: root)
+    for arch, found in (("x86_64", True), ("aarch64", False)):
+        monkeypatch.setattr(host, "detect", lambda arch=arch: host.Host(os="linux", arch=arch, libc="glibc"))
+        target, cache = TARGETS["musllinux-x86_64"], Cache(root=tmp_path)
+        if found:
+            machine = emulation.machine(target, cache, Reporter(), environ={"PATH": ""})
+            assert machine.command(tmp_path / "program") == [
+                f"{tmp_path}/lib/ld-musl-x86_64.so.1",
+                f"{tmp_path}/program",
+            ]
+        else:
+            with pytest.raises(ToolError, match="qemu-x86_64"):
+                emulation.machine(target, cache, Reporter(), environ={"PATH": ""})
 
 
 def test_a_machine_says_how_programs_are_run(tmp_path: Path) -> None:
