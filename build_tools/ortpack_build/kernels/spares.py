@@ -35,6 +35,12 @@ _STORED = re.compile(
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"(?:[\w./]*/)?([\w.]+)"', re.MULTILINE)
 # The structure is a local variable of an inline function; either may be what an object refers to.
 _STRUCTURE = re.compile(r"GetMlasPlatformv")
+# A function that gives one field and does nothing else, conditions of the preprocessor aside.
+_GETTER = re.compile(
+    r"\b(?P<name>Mlas\w+)\(\s*(?:void)?\s*\)\s*(?:/\*.*?\*/\s*)?\{\s*(?:#[^\n]*\n\s*)?"
+    r"return GetMlasPlatform\(\)\.(?P<field>\w+);\s*(?:#else[^\n]*\s+return \w+;\s*)?(?:#endif[^\n]*\s+)?\}",
+    re.DOTALL,
+)
 
 
 class Spare(Struct, frozen=True, kw_only=True):
@@ -66,6 +72,8 @@ def find(ort: Path, archives: Iterable[Path]) -> tuple[Spare, ...]:
     objects = _objects(archives)
     files = {field: _readers(field, sources) for fields in stored.values() for field in fields}
     reading: dict[str, set[str]] = defaultdict(set)  # source file → its sections that refer to the structure
+    getters = _getters(sources)
+    getting: dict[str, set[str]] = defaultdict(set)  # field → sections that read it and no other
     direct: dict[str, set[str]] = defaultdict(set)  # symbol → sections that refer to it
     for name, references in objects:
         source = name.removesuffix(".o")
@@ -73,12 +81,14 @@ def find(ort: Path, archives: Iterable[Path]) -> tuple[Spare, ...]:
             continue
         for section, target in references:
             if _STRUCTURE.search(target):
-                reading[source].add(f"{name}:{section}")
+                field = getters.get(section.rpartition(".")[2])
+                (getting[field] if field else reading[source]).add(f"{name}:{section}")
             if target in stored:
                 direct[target].add(f"{name}:{section}")
     groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for symbol, fields in stored.items():
         sections = direct[symbol].union(*(reading[file] for field in fields for file in files[field]))
+        sections = sections.union(*(getting[field] for field in fields))
         groups[tuple(sorted(sections))].append(symbol)
     return tuple(Spare(symbols=tuple(sorted(names)), readers=sections) for sections, names in sorted(groups.items()))
 
@@ -110,6 +120,12 @@ def _stored(sources: Mapping[str, str]) -> dict[str, set[str]]:
         for found in _STORED.finditer(sources.get(name, "")):
             stored[found["symbol"] or found["symbol2"]].add(found["field"] or found["field2"])
     return stored
+
+
+def _getters(sources: Mapping[str, str]) -> dict[str, str]:
+    """Functions, as the linker sees them, that read one field → the field."""
+    found = (match for text in sources.values() for match in _GETTER.finditer(text))
+    return {f"_Z{len(match['name'])}{match['name']}v": match["field"] for match in found}
 
 
 def _readers(field: str, sources: Mapping[str, str]) -> set[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ortpack_build.sources import Sources, SourceTree
     from ortpack_build.toolchain import Toolchain
 
-_RECIPE = 3  # raise it when the same inputs make another kit
+_RECIPE = 4  # raise it when the same inputs make another kit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,3 +74,24 @@ def test_what_is_read_is_not_spared() -> None:
         Piece(".text", "tables.o", ".text.a", 8),
     ]
     assert spares.spared([double, nbit, unread], pieces) == [nbit, unread]
+
+
+def test_a_function_that_gives_one_field_reads_no_other() -> None:
+    text = """
+    size_t MLASCALL MlasBlockSize(
+        void
+        )
+    /*++ Returns one { if it has none }. --*/
+    {
+    #if defined(HERE)
+        return GetMlasPlatform().BlockSize;
+    #else
+        return 1;
+    #endif
+    }
+    size_t MlasPlain() { return GetMlasPlatform().Other; }
+    size_t MlasMore(void) { Kernel(); return GetMlasPlatform().Other; }
+    size_t MlasOf(int x) { return GetMlasPlatform().Other; }
+    size_t MlasTwo() { return GetMlasPlatform().Other + GetMlasPlatform().BlockSize; }
+    """
+    assert spares._getters({"a.cpp": text}) == {"_Z13MlasBlockSizev": "BlockSize", "_Z9MlasPlainv": "Other"}
