@@ -6,7 +6,7 @@ loads nothing native, and not even NumPy: each name is fetched from its module w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # type checkers know the name; typing's takes longer to import than all of this package
 
 if TYPE_CHECKING:
     from ortpack import errors as errors

@@ -6,12 +6,9 @@ at the header first; a few hundred bytes are read and nothing is executed.
 
 from __future__ import annotations
 
+import os
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from typing import NamedTuple
 
 # e_machine of ELF (System V ABI supplements), Machine of PE (Microsoft PE format), cputype of Mach-O (<mach/machine.h>)
 _ELF_MACHINES = {3: "i686", 22: "s390x", 40: "armv7l", 21: "ppc64le", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
@@ -19,8 +16,7 @@ _PE_MACHINES = {0x14C: "x86", 0x8664: "amd64", 0xAA64: "arm64"}
 _MACHO_CPUS = {0x01000007: "x86_64", 0x0100000C: "arm64"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class BinaryFacts:
+class BinaryFacts(NamedTuple):
     """Format, operating system and architecture of a library, in the words of `runtime.json`."""
 
     format: str  # "ELF", "PE" or "Mach-O"
@@ -32,15 +28,15 @@ class NotALibraryError(ValueError):
     """The file is no complete native library; the message says what it is instead."""
 
 
-def identify(path: Path) -> BinaryFacts:
+def identify(path: str | os.PathLike[str]) -> BinaryFacts:
     """Read the header of the library at `path`.
 
     Raises:
         NotALibraryError: for an empty, foreign or truncated file.
         OSError: when the file can't be read.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
         head = file.read(4096)
         if not head:
             raise NotALibraryError("the file is empty")

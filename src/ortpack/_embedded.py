@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import functools
 import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ortpack._installed import Runtime, read_runtime
+from ortpack._installed import Runtime, absolute, read_runtime
 from ortpack._machine import this_machine
 from ortpack._resolve import USABLE, Candidate, Resolution, Wish
 from ortpack.errors import RuntimeNotFoundError, UnknownDeviceError
@@ -24,8 +22,7 @@ if TYPE_CHECKING:
     from ortpack.errors import OrtError
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadedRuntime:
+class LoadedRuntime(NamedTuple):
     """The runtime in this package."""
 
     info: Runtime
@@ -33,7 +30,7 @@ class LoadedRuntime:
     host: Runtime | None = None  # only of plugins, which there are none of
 
     def __str__(self) -> str:
-        return f"{self.info.name} (ORT {self.library.version}) in {self.info.library}"
+        return f"{self.info.name} (ORT {self.library.version}) in {self.info.file}"
 
 
 def runtimes() -> tuple[Runtime, ...]:
@@ -54,7 +51,7 @@ def runtime() -> LoadedRuntime:
     """The one runtime that there is."""
     from ortpack._binding import Library  # noqa: PLC0415 - the first native code to be loaded
 
-    return LoadedRuntime(info=_own(), library=Library(str(_own().library)))
+    return LoadedRuntime(info=_own(), library=Library(_own().file))
 
 
 def load_runtime(name_or_path: str | os.PathLike[str]) -> LoadedRuntime:
@@ -64,7 +61,7 @@ def load_runtime(name_or_path: str | os.PathLike[str]) -> LoadedRuntime:
         RuntimeNotFoundError: it is not; a package with its own runtime loads no other.
     """
     own = _own()
-    if name_or_path == own.name or Path(name_or_path).absolute() in (own.path, own.library):
+    if name_or_path == own.name or os.path.normpath(absolute(name_or_path)) in (own.folder, own.file):
         return runtime()
     raise RuntimeNotFoundError(
         f"{os.fspath(name_or_path)!r}: {__package__} carries the runtime {own.name!r} and loads no other"
@@ -112,4 +109,4 @@ def next_best(loaded: LoadedRuntime, error: Exception) -> LoadedRuntime | None: 
 
 @functools.cache
 def _own() -> Runtime:
-    return read_runtime(Path(__file__).parent)
+    return read_runtime(os.path.dirname(__file__))

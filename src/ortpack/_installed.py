@@ -2,6 +2,9 @@
 
 A runtime is a folder `ortpack_runtimes/<name>/` with a `runtime.json` (docs/runtime-json.md). Only folders of
 installed packages are searched: never the working directory, never what `sys.path` or a library path variable adds.
+
+This module and the others on the way to a first result keep paths as text and values as named tuples: importing pathlib
+and dataclasses, and making a class with the latter, took longer than all else that the loader does.
 """
 
 from __future__ import annotations
@@ -9,9 +12,6 @@ from __future__ import annotations
 import json
 import os
 import site
-import sysconfig
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +19,7 @@ from ortpack.errors import RuntimeManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 SCHEMA = 1  # of runtime.json; a newer one is refused
 RUNTIME, PLUGIN, EXTENSION = "runtime", "plugin", "extension"
@@ -26,7 +27,6 @@ FOLDER = "ortpack_runtimes"
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-# Named tuples: a third of the time that dataclasses take to be made, on the way to every first result
 class Need(NamedTuple):
     """A fact of the machine that has to hold: to be at least, to be one of, or just to be there."""
 
@@ -48,8 +48,7 @@ class Host(NamedTuple):
     files: Mapping[str, int] = _NOTHING  # extensions: file in the host's folder -> bytes
 
 
-@dataclass(frozen=True, kw_only=True)
-class Runtime:
+class Runtime(NamedTuple):
     """A runtime as its `runtime.json` describes it, or what adds execution providers to one."""
 
     name: str
@@ -58,21 +57,35 @@ class Runtime:
     ort_version: str  # of plugins: their own version
     api_version: int  # of ORT's C API, as the library has it; of plugins: the oldest that they work with
     linkage: str
-    path: Path  # the folder
-    library: Path  # absolute; of extensions: none, their folder stands here
+    folder: str  # absolute, as is the file
+    file: str  # the library; of extensions: none, their folder stands here
     providers: tuple[str, ...]
     devices: Mapping[str, tuple[str, ...]]  # device name -> its providers, in order; the first device is the default
     priority: int  # automatic mode takes the highest
     model_formats: tuple[str, ...]
     reduced: bool  # holds some operators only, so it is never taken automatically
     platform: Mapping[str, str]
-    files: Mapping[str, Mapping[str, Any]] = field(repr=False)  # name -> {"sha256": hex, "size": bytes}
-    requires: tuple[Mapping[str, Any], ...] = field(repr=False)
-    provenance: Mapping[str, Any] = field(repr=False)
+    files: Mapping[str, Mapping[str, Any]]  # name -> {"sha256": hex, "size": bytes}
+    requires: tuple[Mapping[str, Any], ...]
+    provenance: Mapping[str, Any]
     kind: str = RUNTIME  # or PLUGIN, or EXTENSION
     host: Host | None = None  # of plugins and extensions
-    needs: tuple[Need, ...] = field(default=(), repr=False)
+    needs: tuple[Need, ...] = ()
     extra: str = ""  # of ortpack, which installs it with all that it requires
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name not in _LONG)
+        return f"Runtime({', '.join(shown)})"
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return _path(self.folder)
+
+    @property
+    def library(self) -> Path:
+        """The library, absolute; of extensions: none, their folder stands here."""
+        return _path(self.file)
 
     @property
     def install(self) -> str:
@@ -83,9 +96,9 @@ class Runtime:
         """What is wrong with the files on disk: missing or of another size and, with `hashes`, of other bytes."""
         found = []
         for name, expected in self.files.items():
-            file = self.path / name
+            file = os.path.join(self.folder, name)
             try:
-                size = file.stat().st_size
+                size = os.stat(file).st_size
             except OSError:
                 found.append(f"{name} is missing")
                 continue
@@ -94,69 +107,105 @@ class Runtime:
             elif hashes and _sha256(file) != expected["sha256"]:
                 found.append(f"{name} has other bytes than were installed (SHA-256 differs)")
         for name, expected_size in (self.host.files if self.host else {}).items():
-            file = self.path.parent / str(self.host and self.host.runtime) / name
-            if not file.is_file():
+            file = os.path.join(os.path.dirname(self.folder), str(self.host and self.host.runtime), name)
+            if not os.path.isfile(file):
                 found.append(f"{file} is missing")
-            elif (size := file.stat().st_size) != expected_size:
+            elif (size := os.stat(file).st_size) != expected_size:
                 found.append(f"{file} has {size:,} bytes instead of {expected_size:,}")
         return found
 
 
-@dataclass(frozen=True, kw_only=True)
-class BrokenRuntime:
+class BrokenRuntime(NamedTuple):
     """A runtime's folder whose `runtime.json` can't be used."""
 
     name: str
-    path: Path
+    folder: str
     reason: str
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return _path(self.folder)
+
+
+_LONG = ("files", "requires", "provenance", "needs")  # of a runtime: more than one wants to see
+
+
+def _path(text: str) -> Path:
+    from pathlib import Path  # noqa: PLC0415 - slow to import
+
+    return Path(text)
 
 
 def search_folders() -> tuple[Path, ...]:
     """Where runtimes are looked for, in order: beside this package, then the interpreter's site-packages."""
-    folders = [Path(__file__).parent.parent]
-    folders += [Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")]
-    folders += [Path(folder) for folder in site.getsitepackages()]
+    return tuple(dict.fromkeys(map(_path, _folders())))
+
+
+def _folders() -> tuple[str, ...]:
+    folders = [os.path.dirname(os.path.dirname(__file__)), *site.getsitepackages()]
     if site.ENABLE_USER_SITE:
-        folders.append(Path(site.getusersitepackages()))
+        folders.append(site.getusersitepackages())
     return tuple(dict.fromkeys(folders))
 
 
-def installed(folders: Iterable[Path] | None = None) -> tuple[Runtime | BrokenRuntime, ...]:
+def installed(folders: Iterable[str | os.PathLike[str]] | None = None) -> tuple[Runtime | BrokenRuntime, ...]:
     """Every runtime below `folders`, by name; of two with one name, the one in the earlier folder."""
     found: dict[str, Runtime | BrokenRuntime] = {}
-    for folder in search_folders() if folders is None else folders:
+    for folder in _folders() if folders is None else folders:
+        place = os.path.join(folder, FOLDER)
         try:
-            entries = sorted((folder / FOLDER).iterdir())
+            names = sorted(os.listdir(place))
         except OSError:  # not there, or not readable
             continue
-        for entry in entries:
-            if entry.name in found or entry.name.startswith(("_", ".")) or not entry.is_dir():
-                continue
-            found[entry.name] = _read_installed(entry)
+        for name in names:
+            if name not in found and _is_runtime(place, name):
+                found[name] = _read_installed(os.path.join(place, name), name)
     return tuple(found[name] for name in sorted(found))
 
 
-def _read_installed(folder: Path) -> Runtime | BrokenRuntime:
+def installed_as(name: str) -> Runtime | BrokenRuntime | None:
+    """The one of that name among those that are installed; no other is looked at."""
+    for folder in _folders():
+        place = os.path.join(folder, FOLDER)
+        if os.path.basename(name) == name and _is_runtime(place, name):
+            return _read_installed(os.path.join(place, name), name)
+    return None
+
+
+def _is_runtime(place: str, name: str) -> bool:
+    return not name.startswith(("_", ".")) and os.path.isdir(os.path.join(place, name))
+
+
+def _read_installed(folder: str, name: str) -> Runtime | BrokenRuntime:
     try:
         runtime = read_runtime(folder)
     except RuntimeManifestError as error:
-        return BrokenRuntime(name=folder.name, path=folder, reason=str(error))
-    if runtime.name != folder.name:
-        reason = f"{folder / 'runtime.json'}: name is {runtime.name!r}, but the folder is called {folder.name!r}"
-        return BrokenRuntime(name=folder.name, path=folder, reason=reason)
+        return BrokenRuntime(name=name, folder=folder, reason=str(error))
+    if runtime.name != name:
+        file = os.path.join(folder, "runtime.json")
+        reason = f"{file}: name is {runtime.name!r}, but the folder is called {name!r}"
+        return BrokenRuntime(name=name, folder=folder, reason=reason)
     return runtime
 
 
-def read_runtime(folder: Path) -> Runtime:
+def absolute(path: str | os.PathLike[str]) -> str:
+    """The path from the root on; unlike `os.path.abspath` it leaves `..` alone, which may follow a link."""
+    text = os.fsdecode(path)
+    return text if os.path.isabs(text) else os.path.join(os.getcwd(), text)
+
+
+def read_runtime(folder: str | os.PathLike[str]) -> Runtime:
     """The runtime in `folder`.
 
     Raises:
         RuntimeManifestError: `runtime.json` is missing, malformed, or of a newer schema; names the file and the key.
     """
-    folder = folder.absolute()
-    file = folder / "runtime.json"
+    folder = absolute(folder)
+    file = os.path.join(folder, "runtime.json")
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        with open(file, "rb") as stream:
+            data = json.loads(stream.read().decode())
     except FileNotFoundError:
         raise RuntimeManifestError(f"{file} is missing: reinstall the package that owns this folder") from None
     except (OSError, ValueError) as error:
@@ -171,7 +220,7 @@ class _SchemaError(ValueError):
     pass
 
 
-def _runtime(folder: Path, data: object) -> Runtime:
+def _runtime(folder: str, data: object) -> Runtime:
     if not isinstance(data, dict):
         raise _SchemaError("an object is expected")
     schema = _get(data, "schema", int)
@@ -206,8 +255,8 @@ def _runtime(folder: Path, data: object) -> Runtime:
         ort_version=version,
         api_version=_get(data, "api_version", int),
         linkage=_get(data, "linkage", str) if kind == RUNTIME else "shared",
-        path=folder,
-        library=place or folder / library,
+        folder=folder,
+        file=place or os.path.join(folder, library),
         providers=_strings(data, "providers"),
         devices={name: _strings(devices, name, "devices.") for name in devices},
         priority=_get(data, "priority", int),
@@ -224,7 +273,7 @@ def _runtime(folder: Path, data: object) -> Runtime:
     )
 
 
-def _host(kind: str, data: dict[str, Any]) -> tuple[Host | None, Path | None]:
+def _host(kind: str, data: dict[str, Any]) -> tuple[Host | None, str | None]:
     """What a plugin or extension works with, and a plugin's library if it lies in its vendor's package."""
     if kind == PLUGIN:
         plugin = _get(data, "plugin", dict)
@@ -262,13 +311,13 @@ def _host(kind: str, data: dict[str, Any]) -> tuple[Host | None, Path | None]:
     return None, None
 
 
-def _in_package(distribution: str, version: str, path: str) -> tuple[Path, str]:
+def _in_package(distribution: str, version: str, path: str) -> tuple[str, str]:
     """A file of an installed distribution; and if it is not there in that version, a sentence that says so."""
     wanted = _normal(distribution)
     other = ""
-    for folder in search_folders():
+    for folder in _folders():
         try:
-            names = os.listdir(folder)  # noqa: PTH208 - of names, which a big site-packages has thousands of
+            names = os.listdir(folder)
         except OSError:
             continue
         for name in names:
@@ -277,15 +326,13 @@ def _in_package(distribution: str, version: str, path: str) -> tuple[Path, str]:
             package, _, installed_version = name.removesuffix(".dist-info").partition("-")
             if _normal(package) != wanted:
                 continue
-            if installed_version == version and (file := folder / path).is_file():
+            if installed_version == version and os.path.isfile(file := os.path.join(folder, path)):
                 return file, ""
             other = other or installed_version
     if other == version:
-        return Path(
-            path
-        ), f"{path} of {distribution} {version} is missing: pip install --force-reinstall {distribution}"
+        return path, f"{path} of {distribution} {version} is missing: pip install --force-reinstall {distribution}"
     found = f"{distribution} {other} is installed, it needs {version}" if other else f"{distribution} is not installed"
-    return Path(path), f'{found}: pip install "{distribution}=={version}"'
+    return path, f'{found}: pip install "{distribution}=={version}"'
 
 
 def _normal(name: str) -> str:
@@ -328,17 +375,17 @@ def _strings(data: dict[str, Any], key: str, where: str = "") -> tuple[str, ...]
 
 
 def _inside(name: str, key: str) -> str:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or not path.parts:
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if name.startswith("/") or ".." in parts or "\\" in name or ":" in name or not parts:
         raise _SchemaError(f"{key}: {name!r} leaves the runtime's folder")
     return name
 
 
-def _sha256(file: Path) -> str:
+def _sha256(file: str) -> str:
     import hashlib  # noqa: PLC0415 - 3 ms that only `doctor --verify` needs to spend
 
     digest = hashlib.sha256()
-    with file.open("rb") as stream:
+    with open(file, "rb") as stream:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
-import struct
 import sys
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _ARCH_32BIT = {"x86_64": "i686", "aarch64": "armv7l", "armv8l": "armv7l"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Machine:
+class Machine(NamedTuple):
     """The platform of this process, in the words of `runtime.json`."""
 
     os: str  # "linux", "macos", "windows" or another sys.platform
@@ -28,16 +25,19 @@ class Machine:
 
 def this_machine() -> Machine:
     """The machine and process that we run on; looks at no library and loads none."""
+    if sys.platform.startswith("linux"):
+        arch = os.uname().machine.lower()
+        if sys.maxsize < 2**32:  # a 32-bit Python under a 64-bit kernel
+            arch = _ARCH_32BIT.get(arch, arch)
+        libc, version = _libc()
+        return Machine(os="linux", arch=arch, libc=libc, libc_version=version)
+    import platform  # noqa: PLC0415 - slow to import
+
     arch = platform.machine().lower()
     if sys.platform == "win32":
         return Machine(os="windows", arch={"x86_64": "amd64", "aarch64": "arm64"}.get(arch, arch))
     if sys.platform == "darwin":
         return Machine(os="macos", arch=arch, os_version=platform.mac_ver()[0])
-    if sys.platform.startswith("linux"):
-        if struct.calcsize("P") == 4:  # a 32-bit Python under a 64-bit kernel
-            arch = _ARCH_32BIT.get(arch, arch)
-        libc, version = _libc()
-        return Machine(os="linux", arch=arch, libc=libc, libc_version=version)
     return Machine(os=sys.platform, arch=arch)
 
 

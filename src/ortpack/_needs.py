@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from ortpack._facts import Fact
     from ortpack._installed import Need, Runtime
@@ -47,6 +47,8 @@ class Unknown:
         return None
 
     def find(self, requirement: Mapping[str, object]) -> Path | None:
+        from pathlib import Path  # noqa: PLC0415 - slow to import
+
         return Path(str(requirement.get("library", "")))
 
 

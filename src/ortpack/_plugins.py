@@ -218,9 +218,7 @@ def activate(library: Library, plugin: Runtime) -> Runtime:
 
 def described(plugin: Runtime, providers: tuple[str, ...]) -> Runtime:
     """The same plugin, with `providers` for its devices."""
-    from dataclasses import replace  # noqa: PLC0415
-
-    return replace(plugin, providers=providers, devices=dict.fromkeys(plugin.devices, providers[:1]))
+    return plugin._replace(providers=providers, devices=dict.fromkeys(plugin.devices, providers[:1]))
 
 
 def _register(library: Library, name: str, path: Path) -> None:
@@ -299,8 +297,8 @@ def _described(distribution: str, version: str, package: str, file: Path) -> Run
         ort_version=version,
         api_version=PLUGIN_API,
         linkage="shared",
-        path=file.parent,
-        library=file,  # of the package; what it names is asked when it is needed
+        folder=str(file.parent),
+        file=str(file),  # of the package; what it names is asked when it is needed
         providers=(),
         devices={name: (), **{f"{name}-{kind.lower()}": () for kind in _TYPES}},
         priority=-1,

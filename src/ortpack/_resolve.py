@@ -6,8 +6,7 @@ taken. Nothing here reads a file, the environment or the clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ortpack._installed import PLUGIN, RUNTIME, BrokenRuntime, Runtime
 from ortpack._needs import Unknown, fits, numbers, unmet
@@ -30,8 +29,7 @@ USABLE, REJECTED = "usable", "rejected"
 CPU = "CPUExecutionProvider"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wish:
+class Wish(NamedTuple):
     """What the user asked for; nothing set means: the best that works here."""
 
     runtime: str | None = None  # by name
@@ -40,8 +38,7 @@ class Wish:
     asked_by: str = "automatic"  # for messages: "ORTPACK_RUNTIME", "device=", …
 
 
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One runtime, or plugin or extension of one, and the verdict on it."""
 
     runtime: Runtime | BrokenRuntime
@@ -55,8 +52,7 @@ class Candidate:
         return self.verdict == USABLE
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resolution:
+class Resolution(NamedTuple):
     """The outcome: every candidate in the order in which they are tried, rejected ones last."""
 
     wish: Wish

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from _thread import RLock  # threading's, without importing the rest of that
+from typing import TYPE_CHECKING, NamedTuple
 
 from ortpack._binary import NotALibraryError, identify
-from ortpack._installed import PLUGIN, BrokenRuntime, Runtime, installed, read_runtime
+from ortpack._installed import PLUGIN, RUNTIME, BrokenRuntime, Runtime, absolute, installed, installed_as, read_runtime
 from ortpack._machine import this_machine
 from ortpack._resolve import CPU, Candidate, Resolution, Wish, demand, resolve
 from ortpack.errors import (
@@ -24,6 +22,7 @@ from ortpack.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from ortpack._binding import Library
     from ortpack._facts import Fact, Facts
@@ -31,11 +30,10 @@ if TYPE_CHECKING:
 LIBRARY_VARIABLE = "ORTPACK_LIBRARY"
 RUNTIME_VARIABLE = "ORTPACK_RUNTIME"
 
-_loading = threading.RLock()
+_loading = RLock()
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadedRuntime:
+class LoadedRuntime(NamedTuple):
     """A runtime whose library is in this process, for as long as the process lives."""
 
     info: Runtime
@@ -43,7 +41,7 @@ class LoadedRuntime:
     host: Runtime | None = None  # for a plugin or extension: the runtime that the library belongs to
 
     def __str__(self) -> str:
-        return f"{self.info.name} (ORT {self.library.version}) from {(self.host or self.info).library}"
+        return f"{self.info.name} (ORT {self.library.version}) from {(self.host or self.info).file}"
 
 
 def runtimes() -> tuple[Runtime, ...]:
@@ -58,6 +56,17 @@ def explain(device: str | None = None, providers: Sequence[str] = (), runtime: s
     """
     wish = _wish(device=device, providers=tuple(providers), runtime=runtime)
     return _judge(_with_vendors(installed(), wish), wish)
+
+
+def _resolved(runtime: str | None = None) -> Resolution:
+    """As `explain`, but where a runtime is named and can be used the others are not looked at."""
+    wish = _wish(device=None, providers=(), runtime=runtime)
+    named = installed_as(wish.runtime) if wish.runtime else None
+    if isinstance(named, Runtime) and named.kind == RUNTIME:
+        alone = _judge((named,), wish)
+        if alone.chosen:
+            return alone
+    return explain(runtime=runtime)
 
 
 def _judge(found: Iterable[Runtime | BrokenRuntime], wish: Wish) -> Resolution:
@@ -123,8 +132,8 @@ def runtime() -> LoadedRuntime:
 @functools.cache
 def _default() -> LoadedRuntime:
     if named := os.environ.get(LIBRARY_VARIABLE):
-        return _load_path(Path(named), asked_by=LIBRARY_VARIABLE)
-    return _load_best(explain())
+        return _load_path(named, asked_by=LIBRARY_VARIABLE)
+    return _load_best(_resolved())
 
 
 def load_runtime(name_or_path: str | os.PathLike[str]) -> LoadedRuntime:
@@ -144,12 +153,12 @@ def _load_named(name_or_path: str | os.PathLike[str], device: str | None) -> Loa
     """As `load_runtime`; one that can't do all that it is for is taken if it can serve `device`."""
     with _loading:
         if isinstance(name_or_path, str) and not _is_path(name_or_path):
-            resolution = explain(runtime=name_or_path)
+            resolution = _resolved(name_or_path)
             if device is not None and resolution.chosen is None:
                 on_device = explain(runtime=name_or_path, device=device)
                 resolution = on_device if on_device.chosen else resolution
             return _load(demand(resolution), resolution)
-        return _load_path(Path(name_or_path), asked_by="load_runtime")
+        return _load_path(name_or_path, asked_by="load_runtime")
 
 
 def select(
@@ -300,7 +309,7 @@ def _open_candidate(found: Runtime, host: Runtime | None) -> LoadedRuntime:
         from ortpack._preload import preload  # noqa: PLC0415
 
         preload(requires, _facts().find)
-    library = _open((host or found).library.resolve())
+    library = _open(os.path.realpath((host or found).file))
     if found.kind == PLUGIN:
         from ortpack._plugins import activate  # noqa: PLC0415
 
@@ -308,32 +317,32 @@ def _open_candidate(found: Runtime, host: Runtime | None) -> LoadedRuntime:
     return LoadedRuntime(info=found, library=library, host=host)
 
 
-def _load_path(path: Path, *, asked_by: str) -> LoadedRuntime:
-    path = path.expanduser().absolute()
-    if not path.exists():
+def _load_path(path: str | os.PathLike[str], *, asked_by: str) -> LoadedRuntime:
+    path = absolute(os.path.expanduser(path))
+    if not os.path.exists(path):
         raise RuntimeNotFoundError(f"{asked_by}: {path} does not exist")
-    if path.is_dir():
+    if os.path.isdir(path):
         found = read_runtime(path)
-        wish = Wish(runtime=found.name, asked_by=asked_by)
-        others = [entry for entry in installed() if entry.name != found.name]
-        resolution = _judge([found, *others], wish)
+        # Only plugins and extensions have anything to do with what else is installed
+        others = [] if found.kind == RUNTIME else [entry for entry in installed() if entry.name != found.name]
+        resolution = _judge([found, *others], Wish(runtime=found.name, asked_by=asked_by))
         return _load(demand(resolution), resolution)
-    library = _open(path.resolve())
+    library = _open(os.path.realpath(path))
     return LoadedRuntime(info=_described(path, library), library=library)
 
 
-def _described(path: Path, library: Library) -> Runtime:
+def _described(path: str, library: Library) -> Runtime:
     """What can be said of a bare library file: all that has no `runtime.json`."""
     providers = tuple(library.available_providers())
     return Runtime(
-        name=path.name,
+        name=os.path.basename(path),
         variant="",
         target="",
         ort_version=library.version,
         api_version=library.api_version,
         linkage="shared",
-        path=path.parent,
-        library=path,
+        folder=os.path.dirname(path),
+        file=path,
         providers=providers,
         devices={"cpu": (CPU,)},
         priority=0,
@@ -347,7 +356,7 @@ def _described(path: Path, library: Library) -> Runtime:
 
 
 @functools.cache
-def _open(path: Path) -> Library:
+def _open(path: str) -> Library:
     from ortpack._binding import Library  # noqa: PLC0415 - the first native code to be loaded
 
     machine = this_machine()
@@ -361,4 +370,4 @@ def _open(path: Path) -> Library:
         raise RuntimeLoadError(
             f"{path} is a {facts.format} library for {facts.os} on {'/'.join(facts.arches)}; this process is {machine}"
         )
-    return Library(str(path))
+    return Library(path)

@@ -155,7 +155,7 @@ def _readable(path: str) -> None:
         NoSuchFile, InvalidProtobuf: with the path.
     """
     try:
-        status = os.stat(path)  # noqa: PTH116 - of a str, once, before a C function opens it
+        status = os.stat(path)
     except FileNotFoundError:
         raise NoSuchFile(f"there is no model at {path!r}") from None
     except OSError as error:

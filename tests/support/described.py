@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ortpack._installed import EXTENSION, PLUGIN, Host, Need, Runtime
@@ -41,8 +39,8 @@ def cpu(name: str = "cpu", **changes: Any) -> Runtime:
         ort_version="1.32.0",
         api_version=32,
         linkage="shared",
-        path=Path("/site/ortpack_runtimes") / name,
-        library=Path("/site/ortpack_runtimes") / name / "libonnxruntime.so",
+        folder=f"/site/ortpack_runtimes/{name}",
+        file=f"/site/ortpack_runtimes/{name}/libonnxruntime.so",
         providers=(PROVIDERS["cpu"],),
         devices={"cpu": (PROVIDERS["cpu"],)},
         priority=0,
@@ -53,7 +51,7 @@ def cpu(name: str = "cpu", **changes: Any) -> Runtime:
         requires=(),
         provenance={},
     )
-    return replace(described, **changes)
+    return described._replace(**changes)
 
 
 def cuda(**changes: Any) -> Runtime:

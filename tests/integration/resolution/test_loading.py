@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.models import model
 from support.official import ANCIENT, NEWEST, OLDER, library
 from support.runs import last_line
 
@@ -27,6 +28,49 @@ def test_importing_loads_nothing_native_and_no_numpy(site: Site) -> None:
     code = "import sys, ortpack; ortpack.runtimes(); ortpack.explain(); print('numpy' in sys.modules)"
     done = site.code(f"{code}; {MAPPED}")
     assert done.stdout.split() == ["False", "[]"], done.stderr
+
+
+IMPORTED = """
+import sys
+{first}
+before = set(sys.modules)
+{code}
+print(*{{name.split(".")[0] for name in {{*sys.modules}} - before}})
+"""
+
+
+def test_the_way_to_a_first_result_imports_little(site: Site) -> None:
+    """Most of the time to a first result goes into imports: what is added to these has to be worth its while."""
+    folder = site.add("cpu", reduced=True)
+    done = site.code(IMPORTED.format(first="", code="import ortpack"))
+    assert set(done.stdout.split()) == {"ortpack", "__future__"}, done.stderr
+    for runtime in ("cpu", str(folder)):
+        session = f"import ortpack; ortpack.InferenceSession({str(model('silero_vad'))!r}, runtime={runtime!r})"
+        done = site.code(IMPORTED.format(first="import numpy", code=session))
+        few = {"ortpack", "nanobind_backend", "__future__", "atexit", "json", "_json"}
+        assert {"ortpack", "json"} <= set(done.stdout.split()) <= few, done.stderr
+
+
+def test_a_runtime_that_is_named_is_the_only_one_that_is_looked_at(site: Site) -> None:
+    folder = site.add("cpu")
+    site.add("other", priority=10)
+    opened = (
+        "import os, sys; read = []; "
+        "sys.addaudithook(lambda e, a: e == 'open' and str(a[0]).endswith('runtime.json') and read.append(str(a[0])));"
+    )
+    tell = "print(ortpack.runtime().info.name, *[os.path.basename(os.path.dirname(file)) for file in read])"
+    for variables in ({"ORTPACK_RUNTIME": "cpu"}, {"ORTPACK_LIBRARY": str(folder)}):
+        done = site.code(f"{opened} import ortpack; {tell}", **variables)
+        assert done.stdout.split() == ["cpu", "cpu"], done.stderr
+    done = site.code(f"{opened} import ortpack; {tell}")
+    assert sorted(done.stdout.split()) == ["cpu", "other", "other"], done.stderr
+
+
+@pytest.mark.parametrize("name", [".", "..", "_cpu", ".cpu"])
+def test_a_name_is_no_way_out_of_the_folder(site: Site, name: str) -> None:
+    site.add("cpu")
+    done = site.code(f"import ortpack; ortpack.load_runtime({name!r})")
+    assert f"the runtime {name!r}, which is not installed" in last_line(done)
 
 
 def test_the_installed_runtime_is_loaded_at_first_use(site: Site) -> None:

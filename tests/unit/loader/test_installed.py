@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import sysconfig
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +15,6 @@ from ortpack.errors import RuntimeManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Install = Callable[..., Path]
 
@@ -49,6 +50,29 @@ def test_nothing_is_looked_for_in_the_working_directory_or_on_sys_path(
     assert "planted" not in [runtime.name for runtime in installed()]
 
 
+def test_pip_installs_into_the_folders_that_are_searched() -> None:
+    assert {Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")} <= set(search_folders())
+
+
+def test_a_relative_path_keeps_its_dots_which_may_follow_a_link(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = install()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "link").symlink_to(folder)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found = read_runtime(Path("link/../cpu"))
+    assert found.library.is_absolute()
+    assert found.library.resolve() == folder.resolve() / "libonnxruntime.so"
+    assert found.damage() == []
+
+
+def test_what_a_runtime_shows_of_itself_is_short(install: Install) -> None:
+    found = read_runtime(install())
+    assert "name='cpu'" in repr(found)
+    assert "sha256" not in repr(found)
+
+
 def test_a_file_that_changed_size_or_bytes_is_damage(install: Install) -> None:
     runtime = read_runtime(install(content=b"abd"))
     assert runtime.damage() == []  # same size: only the hash tells
@@ -74,6 +98,9 @@ def test_a_file_that_changed_size_or_bytes_is_damage(install: Install) -> None:
         ({"library": "other.so"}, "library: 'other.so' is not among files"),
         ({"library": "../evil.so"}, "library: '../evil.so' leaves the runtime's folder"),
         ({"library": "/evil.so"}, "library: '/evil.so' leaves the runtime's folder"),
+        ({"library": "a/../../evil.so"}, "library: 'a/../../evil.so' leaves the runtime's folder"),
+        ({"library": "./"}, "library: './' leaves the runtime's folder"),
+        ({"library": ""}, "library: '' leaves the runtime's folder"),
         ({"library": "c:evil.dll"}, "library: 'c:evil.dll' leaves the runtime's folder"),
         ({"files": {"a\\..\\b": {"size": 1, "sha256": ""}}}, "leaves the runtime's folder"),
         ({"files": {"a": 1}}, "files.a: an object with sha256 and size is expected"),

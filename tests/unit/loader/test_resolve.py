@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,8 +31,8 @@ def runtime(name: str = "cpu", **changes: Any) -> Runtime:
         "ort_version": "1.32.0",
         "api_version": 32,
         "linkage": "shared",
-        "path": Path("/site/ortpack_runtimes") / name,
-        "library": Path("/site/ortpack_runtimes") / name / "libonnxruntime.so",
+        "folder": f"/site/ortpack_runtimes/{name}",
+        "file": f"/site/ortpack_runtimes/{name}/libonnxruntime.so",
         "providers": (CPU,),
         "devices": {"cpu": (CPU,)},
         "priority": 0,
@@ -138,7 +137,7 @@ def test_a_provider_that_nobody_has_gets_the_nearest_name() -> None:
 
 
 def test_a_named_runtime_that_is_broken_gives_its_reason() -> None:
-    broken = BrokenRuntime(name="cpu", path=Path("/x"), reason="runtime.json is missing")
+    broken = BrokenRuntime(name="cpu", folder="/x", reason="runtime.json is missing")
     with pytest.raises(RuntimeUnusableError, match=r"runtime\.json is missing"):
         demand(judged(broken, cuda(), wish=Wish(runtime="cpu")))
 

@@ -150,7 +150,7 @@ def test_a_runtime_that_everyone_can_write_is_named(tmp_path: Path) -> None:
     library = tmp_path / "libonnxruntime.so"
     library.touch(mode=0o644)
     tmp_path.chmod(0o755)
-    described = cpu(path=tmp_path, library=library)
+    described = cpu(folder=str(tmp_path), file=str(library))
     assert _warnings.writable([described]) == []
     tmp_path.chmod(0o777)
     (warning,) = _warnings.writable([described])
