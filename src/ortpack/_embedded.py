@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ortpack._installed import Runtime, absolute, read_runtime
 from ortpack._machine import this_machine
-from ortpack._resolve import USABLE, Candidate, Resolution, Wish
 from ortpack.errors import RuntimeNotFoundError, UnknownDeviceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ortpack._binding import Library
+    from ortpack._resolve import Resolution
     from ortpack.errors import OrtError
 
 
@@ -40,6 +40,8 @@ def runtimes() -> tuple[Runtime, ...]:
 
 def explain(device: str | None = None, providers: Sequence[str] = (), runtime: str | None = None) -> Resolution:
     """The one runtime that there is, as what a choice led to. Loads nothing."""
+    from ortpack._resolve import USABLE, Candidate, Resolution, Wish  # noqa: PLC0415 - only to explain
+
     wish = Wish(device=device, providers=tuple(providers), runtime=runtime, asked_by="embedded")
     reason = f"ORT {_own().ort_version} is part of this package"
     only = Candidate(runtime=_own(), verdict=USABLE, reason=reason)

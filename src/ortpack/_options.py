@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ortpack import errors
-from ortpack._binding import NativeSessionOptions, RunOptions, append_ep_devices
+from ortpack._binding import NativeSessionOptions, append_ep_devices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ortpack._binding import Library
     from ortpack._plugins import OrtEpDevice
     from ortpack._values import OrtValue
-
-__all__ = ["ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel", "RunOptions", "SessionOptions"]
 
 
 class GraphOptimizationLevel(enum.IntEnum):

@@ -25,15 +25,6 @@ if TYPE_CHECKING:
     from ortpack._binding import Library, NativeEpDevice
     from ortpack._runtime import LoadedRuntime
 
-__all__ = [
-    "OrtEpDevice",
-    "OrtHardwareDevice",
-    "OrtHardwareDeviceType",
-    "get_ep_devices",
-    "register_execution_provider_library",
-    "unregister_execution_provider_library",
-]
-
 PLUGIN_API = 22  # ORT's API since which provider libraries can be registered
 _TYPES = ("GPU", "NPU", "CPU")  # of several devices that one provider offers, the first kind is taken
 

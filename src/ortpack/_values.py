@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ortpack._binding import Library
     from ortpack._session import InferenceSession
 
-__all__ = ["IOBinding", "OrtDevice", "OrtValue"]
-
 _TENSOR = 1
 _SEQUENCE = 2
 _SPARSE = 5

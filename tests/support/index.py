@@ -17,6 +17,16 @@ class _Quiet(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         pass
 
+    def reply(self, kind: str, body: bytes, *, found: bool = True, sent: int | None = None) -> None:
+        """Answer with `body`: announce all of its bytes, and send as many of them as `sent` says."""
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(body[:sent])
+
 
 @contextlib.contextmanager
 def serve(
@@ -38,23 +48,15 @@ def serve(
             if log is not None:
                 log.append(self.path)
             if self.path == f"/simple/{distribution}/":
-                self._send("text/html", f'<html><body><a href="/files/{file}">{file}</a></body></html>'.encode())
-            elif self.path == f"/files/{file}":
-                self._send("application/octet-stream", data, stall)
-            else:
+                self.reply("text/html", f'<html><body><a href="/files/{file}">{file}</a></body></html>'.encode())
+            elif self.path != f"/files/{file}":
                 self.send_error(404)
-
-        def _send(self, kind: str, body: bytes, stall: threading.Event | None = None) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            with contextlib.suppress(ConnectionError):
-                self.wfile.write(body[: len(body) // 2] if stall else body)
-                self.wfile.flush()
-                if stall:
-                    stall.set()
-                    over.wait(60)
+            elif stall is None:
+                self.reply("application/octet-stream", data)
+            else:
+                self.reply("application/octet-stream", data, sent=len(data) // 2)
+                stall.set()
+                over.wait(60)
 
     with _running(Handler) as url:
         try:
@@ -79,20 +81,11 @@ def serve_folder(folder: Path) -> Iterator[str]:
             if parts[:1] == ["simple"] and len(parts) == 2:
                 names = [wheel.name for wheel in folder.glob("*.whl") if normal(wheel.name.split("-")[0]) == parts[1]]
                 links = "".join(f'<a href="/files/{name}">{name}</a>' for name in sorted(names))
-                self._send("text/html", f"<html><body>{links}</body></html>".encode(), found=bool(names))
+                self.reply("text/html", f"<html><body>{links}</body></html>".encode(), found=bool(names))
             elif parts[:1] == ["files"] and len(parts) == 2 and (folder / parts[1]).is_file():
-                self._send("application/octet-stream", (folder / parts[1]).read_bytes())
+                self.reply("application/octet-stream", (folder / parts[1]).read_bytes())
             else:
                 self.send_error(404)
-
-        def _send(self, kind: str, body: bytes, *, found: bool = True) -> None:
-            self.send_response(200 if found else 404)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command == "GET":
-                with contextlib.suppress(ConnectionError):
-                    self.wfile.write(body)
 
     with _running(Handler) as url:
         yield url
