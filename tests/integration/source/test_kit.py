@@ -62,7 +62,7 @@ def test_a_kit_and_its_libraries(tiny: Tiny) -> None:
         loaded = ctypes.CDLL(str(library.path))
         assert loaded.OrtGetApiBase() == total
         loaded.OrtSessionOptionsAppendExecutionProvider_CPU.restype = ctypes.c_char_p
-        assert loaded.OrtSessionOptionsAppendExecutionProvider_CPU() == f"src/onnxruntime/{_API}".encode()
+        assert loaded.OrtSessionOptionsAppendExecutionProvider_CPU() == f"../src/onnxruntime/{_API}".encode()
 
 
 def test_a_library_is_hardened_and_exports_the_api_only(tiny: Tiny) -> None:
