@@ -13,7 +13,6 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-import lief
 from msgspec import Struct
 
 from ortpack_build.errors import BinaryError
@@ -145,6 +144,8 @@ def _readers(field: str, sources: Mapping[str, str]) -> set[str]:
 
 def _objects(archives: Iterable[Path]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Of the static library with the constructor: each object's name, and its (section, symbol) references."""
+    import lief  # noqa: PLC0415 - slow, and a kit that is made has its spares
+
     for path in archives:
         archive = read_archive(path)
         if not any("MLAS_PLATFORMC" in symbol for symbol in archive.symbols):
