@@ -42,7 +42,7 @@ def make(
             work.mkdir(parents=True, exist_ok=True)
             with alone(work / "running", report) as held:
                 tree = Tree(order, programs, jobs=jobs, work=work, shared=shared, environ=environ, report=report)
-                tree.prepare()
+                tree.prepare(held)
                 names = tree.archives()
                 tree.compile(names, step, held)
                 _collect(tree, names, folder)

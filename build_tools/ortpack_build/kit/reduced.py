@@ -131,7 +131,7 @@ def reduce_types(
             programs_ = replace(programs, launcher=None)
             shared = cache.root / "toolchain"
             tree = Tree(order, programs_, jobs=jobs, work=work, shared=shared, environ=environ, report=report)
-            tree.prepare()
+            tree.prepare(held)
             concerned = list(_concerned(tree, kit, set(symbols), ops))
             _write(tree.source / ORT / reduction.OVERRIDES, lines)
             for one in concerned:  # what ninja was stopped at must not pass for what is asked for now

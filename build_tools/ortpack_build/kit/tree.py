@@ -90,14 +90,17 @@ class Tree:
             }
             self.environ.setdefault("CCACHE_COMPILERTYPE", "gcc" if identity.startswith("name=gcc") else "clang")
 
-    def prepare(self) -> None:
+    def prepare(self, held: Sequence[int]) -> None:
         """Lay the sources out and run CMake, unless that was done here before.
+
+        Args:
+            held: file descriptors that CMake keeps open, so that it is known to run should this process be killed.
 
         Raises:
             ToolError: CMake failed; says why.
         """
         self._lay_out()
-        self._configure()
+        self._configure(held)
 
     def _lay_out(self) -> None:
         # Hard links where the file system has them: the tree is half a gigabyte.
@@ -107,7 +110,7 @@ class Tree:
         shutil.copytree(self.order.tree.path, self.source, symlinks=True, copy_function=_link_or_copy)
         (self.work / "laid-out").touch()
 
-    def _configure(self) -> None:
+    def _configure(self, held: Sequence[int]) -> None:
         stamp = self.work / _CONFIGURED
         # CMake wrote the folder's path everywhere.
         if stamp.exists() and stamp.read_text(encoding="utf-8") == str(self.work):
@@ -132,7 +135,13 @@ class Tree:
         log = self.work / "configure.log"
         with self.report.step("Configuring"), log.open("wb") as output:
             done = subprocess.run(
-                command, env=self.environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+                command,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                check=False,
+                pass_fds=held,  # should this process be killed, CMake goes on
             )
         if done.returncode != 0:
             raise ToolError(

@@ -275,6 +275,33 @@ def test_kill_9_and_the_next_run_goes_on(tiny: Tiny) -> None:
     assert len(compiled) == 1  # what was done was not done again
 
 
+def test_kill_9_while_cmake_runs_and_the_next_run_waits_for_it(tiny: Tiny) -> None:
+    slow, cmake, busy, twice = (
+        _Slow(tiny, seconds=0),
+        tiny.folder / "cmake",
+        tiny.folder / "busy",
+        tiny.folder / "twice",
+    )
+    cmake.write_text(
+        f'#!/bin/sh\nmkdir {busy} || touch {twice}\nsleep 1.5\n{tiny.programs.cmake} "$@"\ncode=$?\n'
+        f"rmdir {busy}\nexit $code\n"
+    )
+    cmake.chmod(0o755)
+    slow.script = slow.script.replace(str(tiny.programs.cmake), str(cmake))
+    first = slow.start()
+    for _ in range(600):
+        if busy.exists():
+            break
+        time.sleep(0.05)
+    assert busy.exists()
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    second = slow.start()
+    _, err = second.communicate(timeout=120)
+    assert second.returncode == 0, err
+    assert not twice.exists()
+
+
 def test_ninja_that_is_told_to_end_has_not_succeeded(tiny: Tiny) -> None:
     slow = _Slow(tiny, seconds=1.5)
     build = slow.start()
