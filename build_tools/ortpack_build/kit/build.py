@@ -98,6 +98,7 @@ def _collect(tree: Tree, names: Sequence[str], folder: Path) -> None:
             roots=order.kits.link.roots,
             flags=order.kits.link.flags,
             instead=order.instead,
+            discard=order.discard,
             spares=spares.find(tree.source / ORT, archives),
             libraries=line.libraries,
             library=line.library.format(ort=order.tree.ort),

@@ -38,6 +38,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     roots: tuple[str, ...]  # symbols to start from, and to export
     flags: tuple[str, ...]  # for the linker itself
     instead: tuple[Instead, ...]
+    discard: tuple[str, ...]  # sections that LLD leaves out
     spares: tuple[Spare, ...]  # what a library may be without
     libraries: tuple[str, ...]  # of the system, as linker flags
     library: str  # file name, and SONAME, of a shared library

@@ -42,7 +42,8 @@ class WithoutExceptions(_Model, frozen=True):
 
     options: Annotated[dict[str, str], Meta(description="For CMake, on top of the flavour's")]
     instead: Annotated[tuple[Instead, ...], Meta(description="Where LLD links, besides those of `link`")] = ()
-    groups: Annotated[tuple[Group, ...], Meta(description="After those of every kit")] = ()
+    groups: Annotated[tuple[Group, ...], Meta(description="After those of every kit and of the processor")] = ()
+    discard: Annotated[tuple[str, ...], Meta(description="Sections that LLD leaves out of libraries")] = ()
 
 
 class FlavourLine(_Model, frozen=True):
@@ -103,6 +104,7 @@ class Processor(_Model, frozen=True):
 
     flags: Annotated[tuple[str, ...], Meta(description="C and C++")]
     arguments: Annotated[dict[str, str], Meta(description="Compiler arguments → what zig wants instead")] = {}
+    groups: Annotated[tuple[Group, ...], Meta(description="After those of every kit")] = ()
 
 
 class ZigLine(_Model, frozen=True):
@@ -222,7 +224,8 @@ def load(folder: Path | None = None) -> Kits:
     path = (folder or shipped_folder() / "kits") / "kits.toml"
     kits = read(path, Kits)
     smaller = [line.without_exceptions.groups for line in kits.flavours.values() if line.without_exceptions]
-    patterns = [(f"groups ({group.name})", group.files) for group in chain(kits.groups, *smaller)]
+    own = [line.groups for line in kits.processors.values()]
+    patterns = [(f"groups ({group.name})", group.files) for group in chain(kits.groups, *own, *smaller)]
     patterns += [(f"effort[{index}]", line.files) for index, line in enumerate(kits.effort)]
     for where, pattern in patterns:
         try:

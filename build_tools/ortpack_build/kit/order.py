@@ -75,10 +75,15 @@ class Order:
         return (*self.kits.link.instead, *more)
 
     @property
+    def discard(self) -> tuple[str, ...]:
+        """Sections that a library of the kit is without."""
+        return () if self.exceptions else self.kits.without_exceptions(self.flavour).discard
+
+    @property
     def groups(self) -> tuple[Group, ...]:
         """Files of ORT's own that get more flags, in the order in which they are added."""
         more = () if self.exceptions else self.kits.without_exceptions(self.flavour).groups
-        return (*self.kits.groups, *more)
+        return (*self.kits.groups, *self.kits.processor(self.target).groups, *more)
 
     @property
     def key(self) -> str:
@@ -92,7 +97,7 @@ class Order:
             self.kits.link,
             self.kits.headers,
             self.options,
-            *((self.instead,) if not self.exceptions else ()),
+            *((self.instead, self.discard) if not self.exceptions else ()),
             self.tree.key,
             dict(self.toolchain.identity),
             dict(self.tools),

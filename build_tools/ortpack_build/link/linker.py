@@ -86,6 +86,8 @@ def link(
     if not compilers.lld:
         return _library(output, chosen, run_linker(order))
     names = [f"--defsym={instead.symbol}={_replacement(index)}" for index, instead in enumerate(recipe.instead)]
+    if recipe.discard:
+        order = replace(order, flags=(*order.flags, "--no-eh-frame-hdr", "-T", str(_discarding(recipe.discard, work))))
     # Without all of it first; what the result turns out to read comes back, and may need more.
     spare: Sequence[Spare] = recipe.spares
     while True:
@@ -110,6 +112,13 @@ def _tables(kit: Kit, chosen: Sequence[KernelId], compilers: Compilers, work: Pa
     flags = ["-c", "-O1", "-g0", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]
     run([str(compilers.c), *flags, str(source), "-o", str(compiled)], environ, "Linking")
     return compiled
+
+
+def _discarding(sections: Sequence[str], work: Path) -> Path:
+    script = work / "discard.lds"
+    names = " ".join(f"*({name} {name}.*)" for name in sections)
+    script.write_text(f"SECTIONS {{ /DISCARD/ : {{ {names} }} }} INSERT AFTER .comment;\n", encoding="utf-8")
+    return script
 
 
 def _replacement(index: int) -> str:
