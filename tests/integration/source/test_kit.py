@@ -85,13 +85,12 @@ def test_a_library_is_hardened_and_exports_the_api_only(tiny: Tiny) -> None:
     assert str(tiny.folder).encode() not in library.read_bytes()
 
 
-@pytest.mark.slow
-def test_zig_needs_nothing_of_the_machine(tiny: Tiny) -> None:
-    kits, report = tiny.kits, Reporter()
+def _with_zig(tiny: Tiny) -> Tiny:
+    kits = tiny.kits
     line, tool = kits.target(tiny.target), kits.tool("zig", tiny.target)
     root = os.environ.get("ORTPACK_BUILD_CACHE") or user_cache_path("ortpack-build", appauthor=False)
     kept = Cache(root=Path(root).absolute())
-    program = tools.obtain(tool, kept, report)
+    program = tools.obtain(tool, kept, Reporter())
     # libc++ takes zig a minute to compile; it is kept where the tools are.
     kept.root.joinpath("toolchain").mkdir(parents=True, exist_ok=True)
     tiny.cache.root.mkdir(exist_ok=True)
@@ -104,7 +103,26 @@ def test_zig_needs_nothing_of_the_machine(tiny: Tiny) -> None:
         cross=False,
         system=line.system,
         processor=line.processor,
+        link=kits.zig.link,
     )
+    return replace(tiny, toolchain=zig)
+
+
+@pytest.mark.slow
+def test_sections_that_a_kit_discards_are_in_none_of_its_libraries(tiny: Tiny) -> None:
+    tiny = _with_zig(tiny)
+    kit = tiny.make()
+    without = msgspec.structs.replace(kit.about.recipe, discard=(".eh_frame",))
+    other = replace(kit, about=msgspec.structs.replace(kit.about, recipe=without))
+    whole, less = (_link(tiny, one, into=f"link{number}").path for number, one in enumerate((kit, other)))
+    parsed = [lief.ELF.parse(str(path)) for path in (whole, less)]
+    sections = [{section.name for section in elf.sections} for elf in parsed if elf]
+    assert sections[0] - sections[1] == {".eh_frame", ".eh_frame_hdr"}
+    assert ctypes.CDLL(str(less)).OrtGetApiBase() == 11
+
+
+@pytest.mark.slow
+def test_zig_needs_nothing_of_the_machine(tiny: Tiny) -> None:
     # It calls a function of libgcc's, which brings zig's own memcpy along, and memcpy, which must be libc's.
     api = "onnxruntime/core/session/onnxruntime_c_api.cc"
     tiny.files[api] = tiny.pinned().origins["here"].archives[0].write[api] + (
@@ -112,13 +130,14 @@ def test_zig_needs_nothing_of_the_machine(tiny: Tiny) -> None:
         'extern "C" void OrtSessionOptionsAppendExecutionProvider_CPU2(unsigned __int128* a, char* b, size_t n) {\n'
         "  *a /= a[1]; std::memcpy(b, b + n, n); }\n"
     )
+    kits, line = tiny.kits, tiny.kits.target(tiny.target)
     kits = msgspec.structs.replace(
         kits,
         link=msgspec.structs.replace(
             kits.link, roots=(*kits.link.roots, "OrtSessionOptionsAppendExecutionProvider_CPU2")
         ),
     )
-    tiny = replace(tiny, toolchain=zig, kits=kits)
+    tiny = replace(_with_zig(tiny), kits=kits)
     library = _link(tiny, tiny.make()).path
     assert ctypes.CDLL(str(library)).OrtGetApiBase() == 11
     elf = lief.ELF.parse(str(library))
