@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ortpack_build.link import Library
     from ortpack_build.manifest import Catalog
     from ortpack_build.ops.opset import OpSet
-    from ortpack_build.report import Reporter, Step
+    from ortpack_build.report import Reporter
     from ortpack_build.runtime_json import RuntimeJson
     from ortpack_build.sizes import Sizes
     from ortpack_build.spec import Spec
@@ -105,6 +105,25 @@ def kit(request: Request, context: Context) -> Kit:
     Raises:
         BuildError: of any kind.
     """
+    return _kit(request, context, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What a kit is compiled of, and with."""
+
+    order: kit_stage.Order
+    programs: kit_stage.Programs
+
+
+def _plan(request: Request, context: Context) -> _Plan:
+    toolchain(request, _kits(request), context)  # a compiler that is missing is said before the rest is fetched
+    programs = _programs(request, context)
+    return _Plan(order=order(request, context), programs=programs)
+
+
+def _kit(request: Request, context: Context, plan: _Plan | None) -> Kit:
+    """The kit of the request's file if it names one, else of the plan."""
     if request.file is not None:
         given = kit_stage.unpack(request.file, context.cache)
         kit_stage.expect(
@@ -115,11 +134,10 @@ def kit(request: Request, context: Context) -> Kit:
             exceptions=request.exceptions,
         )
         return given
-    toolchain(request, _kits(request), context)  # a compiler that is missing is said before the rest is fetched
-    programs = _programs(request, context)
+    plan = plan or _plan(request, context)
     return kit_stage.make(
-        order(request, context),
-        programs,
+        plan.order,
+        plan.programs,
         jobs=request.jobs,
         cache=context.cache,
         report=context.report,
@@ -275,7 +293,8 @@ def link(
     if request.package is not None:  # said before anything is compiled
         binding.check_name(request.package)
         binding.check_python(request.target, request.host)
-    made = kit(request, context)
+    plan = None if types is None else _plan(request, context)
+    made = _kit(request, context, plan)
     name = made.about.toolchain["name"]
     if name != request.toolchain:
         raise UsageError(f"The kit was made with {name}; link it with --toolchain {name}.")
@@ -311,9 +330,20 @@ def link(
             library = made_of(made)
             step.detail(f"{library.path.stat().st_size / 1e6:.1f} MB")
         reduced: kit_stage.Reduced | None = None
-        if types is not None:
+        if types is not None and plan is not None:
             with context.report.step("Reducing types") as step:
-                reduced = _reduced(request, context, made, kernels, types, step)
+                reduced = kit_stage.reduce_types(
+                    plan.order,
+                    plan.programs,
+                    made,
+                    kernels,
+                    types,
+                    jobs=request.jobs,
+                    cache=context.cache,
+                    report=context.report,
+                    environ=context.environ,
+                    step=step,
+                )
                 whole = library.path.stat().st_size
                 if reduced.about.objects:
                     smaller, archives = kit_stage.exchanged(made, reduced, work)
@@ -333,23 +363,6 @@ def link(
         modules=binding.modules() if sources_ else {},
         binding=sources_.stated if sources_ else {},
         types=reduced.about.types if reduced else (),
-    )
-
-
-def _reduced(
-    request: Request, context: Context, made: Kit, kernels: Sequence[KernelId], types: OpSet, step: Step
-) -> kit_stage.Reduced:
-    return kit_stage.reduce_types(
-        order(request, context),
-        _programs(request, context),
-        made,
-        kernels,
-        types,
-        jobs=request.jobs,
-        cache=context.cache,
-        report=context.report,
-        environ=context.environ,
-        step=step,
     )
 
 
