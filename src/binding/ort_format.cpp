@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 #include <string>
@@ -264,67 +265,46 @@ class Checker {
   Buffer buffer_;
 };
 
+}  // namespace
+
 #ifndef _WIN32
 
-// A file in memory, for as long as it lives; nothing if it is of another format or can't be read.
-class Mapped {
- public:
-  explicit Mapped(const char* path) {
-    const int file = ::open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0) return;
-    char head[kHead];
-    struct stat status;
-    if (::read(file, head, kHead) == static_cast<ssize_t>(kHead) && is_ort_format(head, kHead) &&
-        ::fstat(file, &status) == 0) {
-      size_ = static_cast<size_t>(status.st_size);
-      void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file, 0);
-      data_ = data == MAP_FAILED ? nullptr : data;
-    }
-    ::close(file);
+OrtFormatFile::OrtFormatFile(const char* path) {
+  const int file = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return;
+  char head[kHead];
+  struct stat status;
+  if (::read(file, head, kHead) == static_cast<ssize_t>(kHead) && is_ort_format(head, kHead) &&
+      ::fstat(file, &status) == 0) {
+    size_ = static_cast<size_t>(status.st_size);
+    void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file, 0);
+    data_ = data == MAP_FAILED ? nullptr : data;
   }
-  ~Mapped() {
-    if (data_ != nullptr) ::munmap(data_, size_);
-  }
-  Mapped(const Mapped&) = delete;
-  Mapped& operator=(const Mapped&) = delete;
+  ::close(file);
+}
 
-  const void* data() const noexcept { return data_; }
-  size_t size() const noexcept { return size_; }
-
- private:
-  void* data_ = nullptr;
-  size_t size_ = 0;
-};
+OrtFormatFile::~OrtFormatFile() {
+  if (data_ != nullptr) ::munmap(data_, size_);
+}
 
 #else
 
-class Mapped {
- public:
-  explicit Mapped(const wchar_t* path) {
-    std::FILE* file = ::_wfopen(path, L"rb");
-    if (file == nullptr) return;
-    bytes_.resize(kHead);
-    if (std::fread(bytes_.data(), 1, kHead, file) == kHead && is_ort_format(bytes_.data(), kHead)) {
-      char part[1 << 16];
-      for (size_t got; (got = std::fread(part, 1, sizeof(part), file)) != 0;) {
-        bytes_.insert(bytes_.end(), part, part + got);
-      }
-    } else {
-      bytes_.clear();
-    }
-    std::fclose(file);
+OrtFormatFile::OrtFormatFile(const wchar_t* path) {
+  std::FILE* file = ::_wfopen(path, L"rb");
+  if (file == nullptr) return;
+  std::vector<char> bytes(kHead);
+  if (std::fread(bytes.data(), 1, kHead, file) == kHead && is_ort_format(bytes.data(), kHead)) {
+    char part[1 << 16];
+    for (size_t got; (got = std::fread(part, 1, sizeof(part), file)) != 0;) bytes.insert(bytes.end(), part, part + got);
+    data_ = std::malloc(bytes.size());
+    if (data_ != nullptr) std::memcpy(data_, bytes.data(), size_ = bytes.size());
   }
+  std::fclose(file);
+}
 
-  const void* data() const noexcept { return bytes_.empty() ? nullptr : bytes_.data(); }
-  size_t size() const noexcept { return bytes_.size(); }
-
- private:
-  std::vector<char> bytes_;
-};
+OrtFormatFile::~OrtFormatFile() { std::free(data_); }
 
 #endif
-
-}  // namespace
 
 bool is_ort_format(const void* data, size_t size) noexcept {
   return size >= kHead && std::memcmp(static_cast<const char*>(data) + 4, "ORTM", 4) == 0;
@@ -332,11 +312,6 @@ bool is_ort_format(const void* data, size_t size) noexcept {
 
 void check_ort_format(const void* data, size_t size) {
   if (is_ort_format(data, size)) Checker(data, size).check();
-}
-
-void check_ort_format_file(const ORTCHAR_T* path) {
-  const Mapped file(path);
-  if (file.data() != nullptr) check_ort_format(file.data(), file.size());
 }
 
 }  // namespace ortpack

@@ -17,7 +17,20 @@ bool is_ort_format(const void* data, size_t size) noexcept;
 // Throws an Error for a model that ONNX Runtime would not survive. Needs no GIL.
 void check_ort_format(const void* data, size_t size);
 
-// The same for a file; one of another format, or one that can't be read, is left to ONNX Runtime.
-void check_ort_format_file(const ORTCHAR_T* path);
+// The content of an ORT-format model's file, for as long as it lives; nothing if it is of another format or can't be read.
+class OrtFormatFile {
+ public:
+  explicit OrtFormatFile(const ORTCHAR_T* path);
+  ~OrtFormatFile();
+  OrtFormatFile(const OrtFormatFile&) = delete;
+  OrtFormatFile& operator=(const OrtFormatFile&) = delete;
+
+  const void* data() const noexcept { return data_; }
+  size_t size() const noexcept { return size_; }
+
+ private:
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
 
 }  // namespace ortpack

@@ -68,6 +68,17 @@ std::string text_of(const Library& library, const OrtModelMetadata* metadata,
   return text.get<char>();
 }
 
+// A session of bytes that live until it is made: what was looked at is what is loaded, and it is not copied.
+void load_directly(const OrtApi& api, const OrtEnv* env, const OrtFormatFile& file, const OrtSessionOptions* options,
+                   Handle<OrtSession>& session) {
+  Handle<OrtSessionOptions> own(api);
+  check(api, api.CloneSessionOptions(options, own.out()));
+  check(api, api.AddSessionConfigEntry(own.get(), "session.use_ort_model_bytes_directly", "1"));
+  // Weights would be read from the bytes for as long as the session lives.
+  check(api, api.AddSessionConfigEntry(own.get(), "session.use_ort_model_bytes_for_initializers", "0"));
+  check(api, api.CreateSessionFromArray(env, file.data(), file.size(), own.get(), session.out()));
+}
+
 // A str from bytes that a model holds, which need not be valid Unicode.
 nb::object as_str(const std::string& text) {
   return nb::steal(PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace"));
@@ -91,8 +102,13 @@ Session::Session(Library& library, nb::object model, SessionOptions& options)
     } else {
       const OrtPath path(model);
       const Unlocked unlocked;
-      check_ort_format_file(path.c_str());
-      check(api, api.CreateSession(env, path.c_str(), options.get(), session_.out()));
+      const OrtFormatFile file(path.c_str());
+      if (file.data() == nullptr) {
+        check(api, api.CreateSession(env, path.c_str(), options.get(), session_.out()));
+      } else {
+        check_ort_format(file.data(), file.size());
+        load_directly(api, env, file, options.get(), session_);
+      }
     }
   } catch (const Error& error) {
     const std::string what = is_bytes ? std::to_string(PyBytes_Size(model.ptr())) + " bytes" : to_repr(model);
