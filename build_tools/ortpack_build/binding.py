@@ -1,24 +1,25 @@
 """The loader as source: its C++ and its Python modules, for packages that carry ONNX Runtime themselves.
 
-Its sources travel with this distribution; nanobind's and NumPy's come from pinned wheels, Python's headers from the
-interpreter that runs this.
+Its sources travel with this distribution, and nanobind's come from a pinned wheel. Python's headers are those of the
+interpreter that runs this, with NumPy's from a pinned wheel, or both are Debian's for the target.
 """
 
 from __future__ import annotations
 
 import keyword
+import platform
 import re
 import sys
 import sysconfig
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from ortpack_build import fetch
+from ortpack_build import emulation, fetch
 from ortpack_build.archive import extract_all
-from ortpack_build.errors import SourceError, ToolError, UsageError
+from ortpack_build.errors import FetchError, SourceError, UsageError
 from ortpack_build.manifest import Sha256, Version, read, shipped_folder
 from ortpack_build.tags import version_key
 
@@ -33,6 +34,7 @@ _STAND_INS = {"_runtime": "_embedded"}  # module → what takes its place
 _OWN_IMPORT = re.compile(r"^(?P<indent>\s*)from ortpack(?:\.(?P<module>\w+))? import (?P<names>.+)$", re.MULTILINE)
 _RELATIVE_IMPORT = re.compile(r"^\s*from \.(?P<module>\w*) import (?P<names>\([^)]*\)|.+)$", re.MULTILINE)
 _SIZES = re.compile(r"^#define SIZEOF_LONG \d", re.MULTILINE)
+_NUMPY = "numpy"
 _ANY_IMPORT = re.compile(r"^\s*(?:import ortpack\b|from ortpack\b).*$", re.MULTILINE)
 
 
@@ -50,7 +52,7 @@ class Headers(_Model, frozen=True):
     include: Annotated[tuple[str, ...], Meta(description="Folders of the wheel with headers")]
     sources: Annotated[tuple[str, ...], Meta(description="Files of the wheel to compile")] = ()
     licenses: Annotated[dict[str, str], Meta(description="Path in the wheel → file name")] = {}
-    target: Annotated[str, Meta(description="If it is for one only")] = ""
+    target: Annotated[str, Meta(description="If it is for one only: goes with the interpreter's own headers")] = ""
 
 
 class BindingFile(_Model, frozen=True):
@@ -60,7 +62,6 @@ class BindingFile(_Model, frozen=True):
     python: Annotated[Version, Meta(description="Oldest Python that the module runs on")]
     abi: Annotated[Version, Meta(description="Python whose stable ABI nanobind is compiled for; its headers have it")]
     prelude: Annotated[str, Meta(description="Header of the binding that every file includes first")]
-    alike: Annotated[tuple[tuple[str, ...], ...], Meta(description="Targets that each other's Python headers serve")]
     numpy: Annotated[Version, Meta(description="Oldest NumPy")]
     fast: Annotated[tuple[str, ...], Meta(description="Files that are compiled for speed")]
     flags: tuple[str, ...]
@@ -80,6 +81,7 @@ class Binding:
         flags, define: for the compiler.
         licenses: file name → text that goes with the module.
         stated: what it was made of, for runtime.json.
+        identity: what tells Python's headers from others of the same version.
     """
 
     sources: tuple[Path, ...]
@@ -90,6 +92,24 @@ class Binding:
     define: tuple[str, ...]
     licenses: Mapping[str, Path]
     stated: Mapping[str, str]
+    identity: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PythonHeaders:
+    """Headers of Python, and of NumPy if they are of the same origin.
+
+    Attributes:
+        links: what has to be linked into the folder where things are compiled: name → folder.
+        include: folders below that one.
+        stated: name → version, and whose it is.
+        identity: what tells them from others of the same version.
+    """
+
+    links: Mapping[str, Path]
+    include: tuple[str, ...]
+    stated: Mapping[str, str] = field(default_factory=dict)
+    identity: str
 
 
 def load() -> BindingFile:
@@ -122,74 +142,108 @@ def check_name(package: str) -> str:
     return package
 
 
-def check_python(target: str, host: str) -> None:
-    """Whether this interpreter's headers can be compiled with.
+def python_headers(target: str, host: str, cache: Cache, report: Reporter) -> PythonHeaders:
+    """This interpreter's headers if they serve the target, otherwise Debian's, out of the target's root.
 
     Raises:
-        UsageError: the target is another platform than this interpreter's.
-        ToolError: it is too old, or its headers are not installed.
+        UsageError: there is no root for the target.
+        FetchError: Debian's can't be had.
     """
     data = load()
-    oldest, alike = data.abi, next((group for group in data.alike if host in group), (host,))
-    if target not in alike:
-        raise UsageError(
-            f"An extension module for {target} can't be made on {host}: Python's headers are those of the interpreter "
-            f"that runs ortpack-build, and say of {host} what is wrong for {target}.",
-            hint=f"Run it on {target}, or use --linkage shared. Headers of {host} serve: {', '.join(alike)}.",
-        )
-    if sys.version_info[:2] < version_key(oldest)[:2] or sys.implementation.name != "cpython":
-        raise ToolError(
-            f"An extension module is compiled with the headers of CPython {oldest} or newer; "
-            f"this is {sys.implementation.name} {sysconfig.get_python_version()}.",
-            hint=f"Run ortpack-build with CPython {oldest} or newer.",
-        )
+    reason = _why_not_own(data, target, host)
+    if not reason:
+        return _own_headers()
+    try:
+        root = emulation.headers(target, cache, report)
+    except FetchError as error:
+        way = "use --linkage shared"
+        if target in _alike(data):
+            way = f"run ortpack-build with CPython {data.abi} or newer and its headers"
+            way += "" if host in _alike(data) else f" on {target}"
+        raise FetchError(
+            f"No headers of Python can be had for {target}. This interpreter's do not serve: {reason}. "
+            f"Debian's can't be fetched: {error}",
+            hint=f"{error.hint} Or {way}.".strip(),
+        ) from error
+    return PythonHeaders(
+        links={"python": root.path},
+        include=tuple(str("python" / path.relative_to(root.path)) for path in root.include),
+        stated=emulation.versions(root),
+        identity=root.path.parent.name,
+    )
+
+
+def _why_not_own(data: BindingFile, target: str, host: str) -> str:
+    """Why this interpreter's headers can't be compiled with; empty if they can."""
+    headers = _python_headers()
+    if sys.implementation.name != "cpython" or sys.version_info[:2] < version_key(data.abi)[:2]:
+        return f"{sys.implementation.name} {platform.python_version()} is not CPython {data.abi} or newer"
+    if not {target, host} <= _alike(data):
+        return f"they are of {host}"
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        raise ToolError("A free-threaded interpreter has no headers for the stable ABI.", hint="Use the usual build.")
-    if not (_python_headers() / "Python.h").is_file():
-        raise ToolError(
-            f"{_python_headers()} has no Python.h.", hint="Install the headers of this interpreter (python3-dev)."
-        )
+        return "a free-threaded interpreter has none for the stable ABI"
+    if not (headers / "Python.h").is_file():
+        return f"{headers} has no Python.h (python3-dev)"
     # A distribution's may only say where the one of the platform is.
-    if target != host and not _SIZES.search((_python_headers() / "pyconfig.h").read_text(encoding="utf-8")):
-        raise ToolError(
-            f"{_python_headers() / 'pyconfig.h'} gives no sizes of types, so it serves {host} only.",
-            hint="Use a Python whose headers are for one platform, such as one of pyenv or uv.",
-        )
+    if target != host and not _SIZES.search((headers / "pyconfig.h").read_text(encoding="utf-8")):
+        return f"{headers / 'pyconfig.h'} gives no sizes of types, so it is for {host} only"
+    return ""
+
+
+def _alike(data: BindingFile) -> set[str]:
+    """The targets that each other's headers of Python serve."""
+    return {line.target for line in data.headers if line.name == _NUMPY}
+
+
+def _own_headers() -> PythonHeaders:
+    headers = _python_headers()
+    links, include = {"python": headers}, ["python"]
+    # Debian's pyconfig.h includes <x86_64-linux-gnu/python3.13/pyconfig.h>. The folder that has it holds the headers of
+    # this machine's libc, too.
+    platforms = sysconfig.get_config_var("MULTIARCH") or ""
+    if platforms and (headers.parent / platforms / headers.name).is_dir():
+        links[f"platform/{platforms}/{headers.name}"] = headers.parent / platforms / headers.name
+        include.append("platform")
+    return PythonHeaders(
+        links=links, include=tuple(include), stated={"python": platform.python_version()}, identity=sys.version
+    )
 
 
 def _python_headers() -> Path:
     return Path(sysconfig.get_path("include"))
 
 
-def prepare(target: str, work: Path, cache: Cache, report: Reporter) -> Binding:
+def prepare(target: str, python: PythonHeaders, work: Path, cache: Cache, report: Reporter) -> Binding:
     """Lay out everything that is compiled below `work`, so that no path of this machine gets into the module.
 
     Raises:
         FetchError: a wheel with headers can't be had.
         ArchiveError: a wheel is damaged, or lacks a file.
         SourceError: this distribution lacks its own sources.
-        UsageError: no headers are pinned for the target.
     """
     data, own = load(), sources_folder()
     found = sources(own / "binding")
     if not found:
         raise SourceError(f"{own} does not hold the loader's sources.", hint="Reinstall ortpack-build.")
     (work / "binding").symlink_to(own / "binding")
-    (work / "python").symlink_to(_python_headers())
-    include, nanobind = [work / "python"], []
+    for name, folder in python.links.items():
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).symlink_to(folder)
+    include, nanobind, stated = [work / name for name in python.include], [], dict(python.stated)
     license_ = own / "LICENSE" if own.name == _SHIPPED else own.parent / "LICENSE"
     licenses = {"ortpack-LICENSE": license_}
-    for line in (line for line in data.headers if line.target in ("", target)):
+    for line in data.headers:
+        if line.target not in ("", target) or line.name in python.stated:
+            continue
         folder = _unpacked(line, cache, report)
         (work / line.name).symlink_to(folder)
         include += [work / line.name / path for path in line.include]
         nanobind += [work / line.name / path for path in line.sources]
         licenses |= {name: folder / path for path, name in line.licenses.items()}
+        stated[line.name] = line.version
         for path in (*line.include, *line.sources, *line.licenses):
             if not (folder / path).exists():
                 raise SourceError(f"{line.file} has no {path}.")
-    if missing := {line.name for line in data.headers} - {path.name for path in work.iterdir()}:
-        raise UsageError(f"No {', '.join(sorted(missing))} is pinned for {target}.")
     return Binding(
         sources=(*(work / "binding" / path for path in found), *nanobind),
         nanobind=frozenset(nanobind),
@@ -198,7 +252,8 @@ def prepare(target: str, work: Path, cache: Cache, report: Reporter) -> Binding:
         flags=(*data.flags, *prelude(data, work / "binding")),
         define=(*data.define, limited_api(data)),
         licenses=licenses,
-        stated={line.name: line.version for line in data.headers} | {"python": sysconfig.get_python_version()},
+        stated=stated,
+        identity=python.identity,
     )
 
 

@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Meta, Struct
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ortpack_build.manifest import Target
     from ortpack_build.report import Reporter
 
+_APT = "Use a machine whose apt knows a mirror of Debian, with its keys (debian-archive-keyring)."
 _FORMAT = 1  # of a root; part of its key
 _MERGED = ("bin", "lib", "lib64", "sbin")  # links into usr/, which Debian's base-files makes
 
@@ -71,6 +73,7 @@ class Emulation(_Model, frozen=True):
     pip: Pip
     roots: dict[str, RootLine]
     groups: dict[str, tuple[str, ...]]
+    headers: Annotated[dict[str, str], Meta(description="What has headers in a root → Debian's package with them")]
     loaders: Annotated[dict[str, str], Meta(description="Target → the dynamic loader in its root")] = {}
 
     def root(self, target: str) -> RootLine:
@@ -228,9 +231,18 @@ def headers(target: str, cache: Cache, report: Reporter) -> Root:
     return obtain(load().root(target).headers_of or target, cache, report)
 
 
+def versions(root: Root) -> dict[str, str]:
+    """Of what a root has headers → their version, and whose it is."""
+    about = json.loads((root.path.parent / "root.json").read_text(encoding="utf-8"))
+    found: dict[str, str] = {}
+    for name, package in load().headers.items():
+        file = next(file for file in about["packages"] if file.startswith(f"{package}_"))
+        _, version, architecture = file.removesuffix(".deb").split("_")
+        found[name] = f"{unquote(version)} of Debian {about['suite']}, {architecture}"
+    return found
+
+
 def _make(folder: Path, target: str, data: Emulation, line: RootLine, cache: Cache, report: Reporter) -> None:
-    pin = fetch.Pin(distribution="pip", version=data.pip.version, file=data.pip.file, sha256=data.pip.sha256)
-    extract_all(fetch.fetch(pin, cache, report), folder / "pip")
     root = folder / "root"
     (root / "usr").mkdir(parents=True)
     for name in _MERGED:
@@ -240,13 +252,13 @@ def _make(folder: Path, target: str, data: Emulation, line: RootLine, cache: Cac
         work, into = Path(temporary), Path(temporary) / "files"
         into.mkdir()
         with report.step(f"Fetching {len(packages)} packages of Debian {data.suite} ({line.architecture})") as step:
-            complaints = apt.download(
-                apt.Wanted(binaries=packages),
-                suite=data.suite,
-                architecture=line.architecture,
-                work=work,
-                into=into,
-            )
+            wanted = apt.Wanted(binaries=packages)
+            try:
+                complaints = apt.download(
+                    wanted, suite=data.suite, architecture=line.architecture, work=work, into=into
+                )
+            except FetchError as error:
+                raise FetchError(str(error), hint=_APT) from error
             files = sorted(into.glob("*.deb"))
             if missing := set(packages) - {file.name.partition("_")[0] for file in files}:
                 raise FetchError(f"apt did not give {', '.join(sorted(missing))}. {complaints}".strip())
@@ -261,6 +273,8 @@ def _make(folder: Path, target: str, data: Emulation, line: RootLine, cache: Cac
         for name, text in line.files.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
+        pin = fetch.Pin(distribution="pip", version=data.pip.version, file=data.pip.file, sha256=data.pip.sha256)
+        extract_all(fetch.fetch(pin, cache, report), folder / "pip")
         about = {"target": target, "suite": data.suite, "packages": {file.name: sha256_of(file) for file in files}}
         (folder / "root.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 

@@ -290,9 +290,11 @@ def link(
     Raises:
         BuildError: of any kind.
     """
+    python: binding.PythonHeaders | None = None
     if request.package is not None:  # said before anything is compiled
         binding.check_name(request.package)
-        binding.check_python(request.target, request.host)
+        _kits(request)
+        python = binding.python_headers(request.target, request.host, context.cache, context.report)
     plan = None if types is None else _plan(request, context)
     made = _kit(request, context, plan)
     name = made.about.toolchain["name"]
@@ -308,8 +310,8 @@ def link(
         work = Path(scratch)
         compilers = chosen.install(work, root=work, shared=context.cache.root / "toolchain")
         environ = {**context.environ, **compilers.environ}
-        if request.package is not None:
-            sources_ = binding.prepare(request.target, work, context.cache, context.report)
+        if python is not None:
+            sources_ = binding.prepare(request.target, python, work, context.cache, context.report)
 
         def made_of(kit_: Kit) -> Library:
             if request.package is None or sources_ is None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,11 @@ NEEDED = [
         host.detect().target(manifest.load().targets) != TARGET, reason=f"the kit is for {TARGET}, made there"
     ),
 ]
+
+STATIC = pytest.mark.skipif(
+    sys.version_info < (3, 12) and shutil.which("apt-get") is None,
+    reason="an older Python's headers do not serve, and Debian's come with apt",
+)
 
 
 def packed() -> Path | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -98,7 +97,7 @@ def _key(kit: Kit, binding: Binding, flags: Sequence[str], work: Path) -> str:
         sorted(files),
         headers,
         dict(binding.stated),
-        sys.version,
+        binding.identity,
         sorted(binding.fast),
     ]
     return sha256(json.dumps(stated, sort_keys=True).encode())

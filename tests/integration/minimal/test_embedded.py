@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support import official, speech
+from support import kits, official, speech
 from support.models import model
 
 ortpack = pytest.importorskip("ortpack")
@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.timeout(5400),
     pytest.mark.skipif(not os.environ.get("ORTPACK_TEST_KITS"), reason="ORTPACK_TEST_KITS is not set"),
     pytest.mark.skipif("-onnx-" in _FILE, reason="the example is of the ort flavour"),
-    pytest.mark.skipif(sys.version_info < (3, 12), reason="extension modules are for Python 3.12 and newer"),
+    kits.STATIC,
 ]
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "mylib_embedded"

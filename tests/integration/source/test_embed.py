@@ -16,10 +16,7 @@ from support import kits, models, official
 from support.command import run
 from support.interpreters import interpreters
 
-pytestmark = [
-    *kits.NEEDED,
-    pytest.mark.skipif(sys.version_info < (3, 12), reason="extension modules are made by Python 3.12 and newer"),
-]
+pytestmark = [*kits.NEEDED, kits.STATIC]
 
 # Every module runs the model, then all at once in threads; prints the outputs.
 _SCRIPT = """

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import platform
 import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ortpack_build import binding
-from ortpack_build.errors import SourceError, ToolError, UsageError
+from ortpack_build import binding, emulation, manifest
+from ortpack_build.cache import Cache
+from ortpack_build.cli import main
+from ortpack_build.errors import FetchError, SourceError, UsageError
+from ortpack_build.report import Reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[3]
 
@@ -106,47 +116,139 @@ def test_what_is_newer_than_the_oldest_python_is_led_away_and_stands_there() -> 
     assert re.search(rf"^#define NB_PYTHON_VERSION {oldest}$", header, re.MULTILINE)
 
 
-_NEW = pytest.mark.skipif(sys.version_info < (3, 12), reason="an older Python is refused first")
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Headers of an interpreter that serve every 64-bit Linux; taking Debian's instead fails, as there is no apt."""
+    folder = tmp_path / "include" / "python3.13"
+    folder.mkdir(parents=True)
+    (folder / "Python.h").touch()
+    (folder / "pyconfig.h").write_text("#define SIZEOF_LONG 8\n")
+    variables = {"MULTIARCH": "x86_64-linux-gnu"}
+    monkeypatch.setattr(sysconfig, "get_config_var", variables.get)
+    monkeypatch.setattr(binding, "_python_headers", lambda: folder)
+    monkeypatch.setattr(sys, "version_info", (3, 13, 0, "final", 0))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return folder
 
 
-def test_another_platform_is_refused() -> None:
-    """32-bit Arm has other sizes of types, macOS another Python."""
-    for target in ("linux-armv7l", "macos-arm64"):
-        with pytest.raises(UsageError, match=f"{target} can't be made on linux-x86_64.*those of the interpreter") as it:
-            binding.check_python(target, "linux-x86_64")
-        assert "serve: linux-x86_64, linux-aarch64, musllinux-x86_64" in it.value.hint
-    with pytest.raises(UsageError, match="linux-aarch64 can't be made on macos-arm64"):
-        binding.check_python("linux-aarch64", "macos-arm64")
+def _chosen(target: str, cache: Path, host: str = "linux-x86_64") -> binding.PythonHeaders:
+    return binding.python_headers(target, host, Cache(root=cache), Reporter())
 
 
-@_NEW
-def test_headers_that_stand_for_one_platform_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Debian's pyconfig.h includes the one of the processor that it is compiled for."""
-    monkeypatch.setattr(binding, "_python_headers", lambda: tmp_path)
-    (tmp_path / "Python.h").touch()
-    (tmp_path / "pyconfig.h").write_text("#include <x86_64-linux-gnu/python3.13/pyconfig.h>\n")
-    with pytest.raises(ToolError, match=r"pyconfig\.h gives no sizes of types"):
-        binding.check_python("linux-aarch64", "linux-x86_64")
-    binding.check_python("linux-x86_64", "linux-x86_64")
-    (tmp_path / "pyconfig.h").write_text("#define SIZEOF_LONG 8\n")
-    binding.check_python("linux-aarch64", "linux-x86_64")
+@pytest.mark.parametrize("target", ["linux-x86_64", "linux-aarch64", "musllinux-x86_64", "musllinux-aarch64"])
+def test_the_interpreters_own_headers_serve(target: str, own: Path, tmp_path: Path) -> None:
+    found = _chosen(target, tmp_path / "cache")
+    assert (found.links, found.include) == ({"python": own}, ("python",))
+    assert found.stated == {"python": platform.python_version()}  # NumPy's are pinned
+    assert not (tmp_path / "cache").exists()
 
 
-def test_every_target_that_headers_serve_has_numpys() -> None:
-    data = binding.load()
-    numpy = [line for line in data.headers if line.name == "numpy"]
-    assert {line.target for line in numpy} == {target for group in data.alike for target in group}
-    assert len({line.version for line in numpy}) == 1  # runtime.json names one
+def test_headers_that_stand_for_one_platform_only(own: Path, tmp_path: Path) -> None:
+    """Debian's pyconfig.h includes the one of the processor that it is compiled for, in a folder beside."""
+    (own / "pyconfig.h").write_text("#include <x86_64-linux-gnu/python3.13/pyconfig.h>\n")
+    beside = tmp_path / "include" / "x86_64-linux-gnu" / "python3.13"
+    beside.mkdir(parents=True)
+    found = _chosen("linux-x86_64", tmp_path / "cache")
+    assert found.links == {"python": own, "platform/x86_64-linux-gnu/python3.13": beside}
+    assert found.include == ("python", "platform")
+    with pytest.raises(FetchError, match=r"pyconfig\.h gives no sizes of types, so it is for linux-x86_64 only"):
+        _chosen("linux-aarch64", tmp_path / "cache")
 
 
-def test_an_old_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("target", "host", "reason", "way"),
+    [
+        ("linux-armv7l", "linux-x86_64", "they are of linux-x86_64", "use --linkage shared"),
+        ("linux-armv7l", "linux-armv7l", "they are of linux-armv7l", "use --linkage shared"),
+        (
+            "linux-aarch64",
+            "macos-arm64",
+            "they are of macos-arm64",
+            "run ortpack-build with CPython 3.12 or newer and its headers on linux-aarch64",
+        ),
+    ],
+)
+def test_without_apt_and_on_another_platform(
+    target: str, host: str, reason: str, way: str, own: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(FetchError) as caught:
+        _chosen(target, tmp_path / "cache", host)
+    assert caught.value.paragraph() == (
+        f"No headers of Python can be had for {target}. This interpreter's do not serve: {reason}. Debian's can't be "
+        "fetched: This machine has no apt-get. Use a machine whose apt knows a mirror of Debian, with its keys "
+        f"(debian-archive-keyring). Or {way}."
+    )
+
+
+def _old(_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 11, 7, "final", 0))
-    with pytest.raises(ToolError, match=r"CPython 3\.12 or newer"):
-        binding.check_python("linux-x86_64", "linux-x86_64")
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="an older Python is refused before its headers are looked for")
-def test_missing_headers_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binding, "_python_headers", lambda: tmp_path)
-    with pytest.raises(ToolError, match=r"has no Python\.h"):
-        binding.check_python("linux-x86_64", "linux-x86_64")
+def _no_headers(own: Path, _: pytest.MonkeyPatch) -> None:
+    (own / "Python.h").unlink()
+
+
+def _free_threaded(_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sysconfig, "get_config_var", {"Py_GIL_DISABLED": 1}.get)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (_old, "is not CPython 3.12 or newer"),
+        (_no_headers, r"include/python3\.13 has no Python\.h \(python3-dev\)"),
+        (_free_threaded, "a free-threaded interpreter has none for the stable ABI"),
+    ],
+)
+def test_an_interpreter_whose_headers_do_not_serve(
+    spoil: Callable[[Path, pytest.MonkeyPatch], None],
+    reason: str,
+    own: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Debian's are taken; without apt, it is said why, and what helps."""
+    spoil(own, monkeypatch)
+    with pytest.raises(FetchError, match=reason) as caught:
+        _chosen("linux-x86_64", tmp_path / "cache")
+    assert caught.value.hint.endswith(" Or run ortpack-build with CPython 3.12 or newer and its headers.")
+    path = tmp_path / "entry" / "root"
+    root = emulation.Root(
+        path=path, python=None, pip=path, pycache=path, libraries=(), include=(path / "usr/include", path / "numpy")
+    )
+    path.mkdir(parents=True)
+    packages = dict.fromkeys(("libpython3.13-dev_3.13.5-2_amd64.deb", "python3-numpy-dev_1%3a2.2.4+ds-1_amd64.deb"), "")
+    (path.parent / "root.json").write_text(json.dumps({"suite": "trixie", "packages": packages}))
+    monkeypatch.setattr(emulation, "headers", lambda *_: root)
+    found = _chosen("linux-x86_64", tmp_path / "cache")
+    assert (found.links, found.include) == ({"python": path}, ("python/usr/include", "python/numpy"))
+    assert found.stated == {
+        "python": "3.13.5-2 of Debian trixie, amd64",
+        "numpy": "1:2.2.4+ds-1 of Debian trixie, amd64",
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "message"),
+    [
+        ("linux-armv7l", FetchError.exit_code, "No headers of Python can be had for linux-armv7l."),
+        ("macos-arm64", UsageError.exit_code, "not made for macos-arm64"),
+    ],
+)
+def test_the_command_says_so_before_anything_is_made(
+    target: str, code: int, message: str, own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["wheel", "cpu", "--origin", "source", "--linkage", "static", "--embed", "mylib._ort"]
+    places = ["--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
+    assert main([*command, "--target", target, *places]) == code
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_numpys_wheels_are_those_of_one_release() -> None:
+    numpy = [line for line in binding.load().headers if line.name == "numpy"]
+    assert len({line.version for line in numpy}) == 1
+    catalog = manifest.load().targets
+    assert {line.target for line in numpy} == {
+        name for name in emulation.load().roots if catalog[name].arch in ("x86_64", "aarch64")
+    }

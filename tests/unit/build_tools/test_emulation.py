@@ -29,6 +29,8 @@ def test_every_target_with_an_emulator_has_a_root() -> None:
         lender = DATA.roots[line.headers_of or name]
         assert lender.include, name
         assert lender.architecture == line.architecture
+        assert {*DATA.headers.values()} <= {*DATA.wanted(lender)}
+        assert "libc6-dev" not in DATA.wanted(lender)  # the toolchain brings the libc's headers, for musl others
 
 
 def test_a_target_without_a_root_names_those_that_have_one(tmp_path: Path) -> None:
