@@ -1,13 +1,15 @@
 """Inference speed of libraries of ONNX Runtime, side by side: `python benchmarks/kit_speed.py OFFICIAL OTHER MODEL...`.
 
-Every library runs every model in one process, through the same binding, turn by turn: a burst of runs of the one, a
-burst of the other, so that both see the same noise. With one thread the processor's time is measured, which other
-processes disturb least, with all of them the time on the wall. The figure is the ratio of the lower quartiles.
+Each library runs a model in a process of its own, through the same binding, turn by turn: a burst of runs of the one, a
+burst of the other, so that both see the same noise and neither the other's threads. (In bursts much shorter than half a
+second threads still look for their cores.) With one thread the processor's time is measured, which other processes
+disturb least, with all of them the time on the wall. The figure is the ratio of the lower quartiles.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import statistics
 import time
 from pathlib import Path
@@ -18,7 +20,8 @@ import numpy as np
 import ortpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
+    from multiprocessing.connection import Connection
 
 # Sizes of the free dimensions in order, by how a model's name starts and the input's name.
 _FREE = {
@@ -36,34 +39,69 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("libraries", nargs=2, type=Path, help="the library to compare with, and the other")
     parser.add_argument("models", nargs="+", type=Path, help="a model: .onnx, or .ort, loaded by both")
-    parser.add_argument("--bursts", type=int, default=30)
-    parser.add_argument("--seconds", type=float, default=0.1, help="of a burst")
+    parser.add_argument("--bursts", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of a burst")
     options = parser.parse_args()
     print(f"{'model':40} threads  {options.libraries[0].parent.name:>12} {'other':>12}  ratio  difference")
     for model in options.models:
         for threads in (1, 0):
-            runs, outputs = [], []
-            for library in options.libraries:
-                session = _session(library.absolute(), model, threads)
-                feed = _feed(session, model.name)
-                outputs.append(session.run(None, feed))
-                runs.append(_runner(session, feed))
-            first, other = _compare(runs, time.process_time if threads == 1 else time.perf_counter, options)
+            first, other = (
+                _Runner(library.absolute(), model, threads, options.seconds) for library in options.libraries
+            )
+            with first, other:
+                seconds = _compare((first, other), options.bursts)
+                difference = _difference(first.outputs, other.outputs)
             print(
-                f"{model.name:40} {threads or 'all':>7}  {first * 1e3:9.3f} ms {other * 1e3:9.3f} ms  "
-                f"{other / first:5.3f}  {_difference(*outputs)}",
+                f"{model.name:40} {threads or 'all':>7}  {seconds[0] * 1e3:9.3f} ms {seconds[1] * 1e3:9.3f} ms  "
+                f"{seconds[1] / seconds[0]:5.3f}  {difference}",
                 flush=True,
             )
+
+
+class _Runner:
+    """A process that has loaded a model, and runs it in bursts when it is told to."""
+
+    def __init__(self, library: Path, model: Path, threads: int, seconds: float) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, library, model, threads, seconds), daemon=True)
+        self._process.start()
+        theirs.close()
+        self.outputs: list[np.ndarray] = self._connection.recv()
+
+    def burst(self) -> float:
+        """Seconds of a run: the median of a burst."""
+        self._connection.send(True)
+        seconds: float = self._connection.recv()
+        return seconds
+
+    def __enter__(self) -> _Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.send(False)
+        self._process.join()
+
+
+def _serve(connection: Connection, library: Path, model: Path, threads: int, seconds: float) -> None:
+    session = _session(library, model, threads)
+    feed = _feed(session, model.name)
+    clock = time.process_time if threads == 1 else time.perf_counter
+    connection.send(session.run(None, feed))
+    while connection.recv():
+        times: list[float] = []
+        end = time.perf_counter() + seconds
+        while not times or time.perf_counter() < end:
+            start = clock()
+            session.run(None, feed)
+            times.append(clock() - start)
+        connection.send(statistics.median(times))
 
 
 def _session(library: Path, model: Path, threads: int) -> ortpack.InferenceSession:
     settings = ortpack.SessionOptions()
     settings.intra_op_num_threads = threads
     return ortpack.InferenceSession(str(model), settings, runtime=library)
-
-
-def _runner(session: ortpack.InferenceSession, feed: Mapping[str, np.ndarray]) -> Callable[[], object]:
-    return lambda: session.run(None, feed)
 
 
 def _feed(session: ortpack.InferenceSession, model: str) -> dict[str, np.ndarray]:
@@ -80,21 +118,10 @@ def _feed(session: ortpack.InferenceSession, model: str) -> dict[str, np.ndarray
     return feed
 
 
-def _compare(
-    runs: Sequence[Callable[[], object]], clock: Callable[[], float], options: argparse.Namespace
-) -> tuple[float, ...]:
-    """Seconds of a run of each: the lower quartile of the bursts' medians."""
-    medians: list[list[float]] = [[] for _ in runs]
-    for _ in range(options.bursts):
-        for run, kept in zip(runs, medians, strict=True):
-            times: list[float] = []
-            end = time.perf_counter() + options.seconds
-            while not times or time.perf_counter() < end:
-                start = clock()
-                run()
-                times.append(clock() - start)
-            kept.append(statistics.median(times))
-    return tuple(statistics.quantiles(kept, n=4)[0] for kept in medians)
+def _compare(runners: Sequence[_Runner], bursts: int) -> tuple[float, ...]:
+    """Seconds of a run of each: the lower quartile of the bursts."""
+    kept = [[runner.burst() for runner in runners] for _ in range(bursts)]
+    return tuple(statistics.quantiles(times, n=4)[0] for times in zip(*kept, strict=True))
 
 
 def _difference(first: list[np.ndarray], other: list[np.ndarray]) -> str:
