@@ -132,6 +132,8 @@ class _Walk:
         if depth > _DEPTH:
             raise ModelError(f"{self.path} has graphs or functions in each other more than {_DEPTH} deep.")
         for node in nodes:
+            if bytes in map(type, (node.domain, node.op_type, node.name)):  # what protobuf gives for no UTF-8
+                raise ModelError(f"{self.path} is damaged: the name of a node or of its operator is not UTF-8.")
             operator = Operator(node.domain or ONNX, node.op_type)
             function = self.functions.get((operator.domain, operator.name))
             if function is not None:

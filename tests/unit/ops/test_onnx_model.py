@@ -196,6 +196,12 @@ def test_any_damage(file: Path, data: st.DataObject) -> None:
         assert str(file) in str(error)  # noqa: PT017 - no error is right, too
 
 
+def test_a_name_that_is_not_utf_8(file: Path) -> None:
+    file.write_bytes(relu(file).read_bytes().replace(b"Relu", b"R\x80lu"))
+    with pytest.raises(ModelError, match="not UTF-8"):
+        models.read(file)
+
+
 def test_without_the_onnx_package(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     relu(file)
     monkeypatch.setitem(sys.modules, "onnx", None)
