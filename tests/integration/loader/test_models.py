@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 import ortpack
 from ortpack import errors
@@ -148,7 +148,6 @@ def test_a_library_at_a_path_that_is_no_unicode(newest: ortpack.LoadedRuntime, t
 
 def test_external_data_beside_the_model(session: Opener, tmp_path: Path) -> None:
     import onnx
-    from onnx import numpy_helper
 
     data = graphs.model(
         [graphs.node("Add", ["x", "w"], ["y"])],
@@ -172,6 +171,20 @@ def test_ort_format(session: Opener, tmp_path: Path) -> None:
     in_place.add_session_config_entry("session.use_ort_model_bytes_for_initializers", "1")
     opened = session(bytes(bytearray(data)), in_place)  # nobody but the session holds these bytes
     assert opened.run(None, {"x": f32(2)})[0] == 2
+    # A file's bytes are let go of: weights are copied, whatever the options say.
+    weights = tmp_path / "weights.ort"
+    options.optimized_model_filepath = weights
+    size = 1 << 18
+    large = graphs.model(
+        [graphs.node("Add", ["x", "w"], ["y"])],
+        [graphs.tensor("x", TensorProto.FLOAT, (size,))],
+        [graphs.tensor("y", TensorProto.FLOAT, (size,))],
+        initializers=[numpy_helper.from_array(np.arange(size, dtype=np.float32), "w")],
+    )
+    session(large, options)
+    opened = session(weights, in_place)
+    weights.unlink()
+    np.testing.assert_array_equal(opened.run(None, {"x": np.ones(size, np.float32)})[0], np.arange(1, size + 1))
 
 
 # --- what a session says -----------------------------------------------------------------------------------------
