@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import mmap
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,12 +118,13 @@ class Shelf:
                 return False
 
         entry = self.cache.get("converted", key, write, check=intact)
-        part = into.with_name(f".{into.name}.part")
         try:
-            shutil.copyfile(entry / _MODEL, part)
-            part.replace(into)
+            # A folder of its own: the same command may run twice at once.
+            with tempfile.TemporaryDirectory(prefix=f".{into.name}-", dir=into.parent) as scratch:
+                part = Path(scratch) / into.name
+                shutil.copyfile(entry / _MODEL, part)
+                part.replace(into)
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise storage_error("The converted model", into, error) from error
 
     def _key(self, model: Path, *purpose: str) -> str | None:
