@@ -186,7 +186,7 @@ def build(
             return Made(path=home, models=tuple(places.values()))
         result = packed(assembled, settings)
         for name, file in converted_to.items():
-            _put(file, home / name)
+            convert.put(file, home / name)
     return Made(path=result.path, models=tuple(places.values()))
 
 
@@ -259,14 +259,3 @@ def _who(need: Need, examined: Examined, names: Mapping[Path, Path]) -> str:
 
 def _used(path: Path, converted: Path | None) -> UsedModel:
     return UsedModel(name=path.name, sha256=sha256_of(path), converted=sha256_of(converted) if converted else None)
-
-
-def _put(file: Path, place: Path) -> None:
-    """Copy in one step, so that a reader never sees half of it."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as scratch:
-            part = Path(scratch) / place.name
-            part.write_bytes(file.read_bytes())
-            part.replace(place)
-    except OSError as error:
-        raise storage_error("The converted model", place, error) from error

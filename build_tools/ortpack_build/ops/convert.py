@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,3 +65,18 @@ def convert(path: Path, into: Path, full: FullRuntime, goal: Goal) -> None:
             made.replace(into)
     except OSError as error:
         raise storage_error("The converted model", into, error) from error
+
+
+def put(file: Path, place: Path) -> None:
+    """Copy a converted model in one step: a reader never sees half of it, and the same command may run twice at once.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as scratch:
+            part = Path(scratch) / place.name
+            shutil.copyfile(file, part)
+            part.replace(place)
+    except OSError as error:
+        raise storage_error("The converted model", place, error) from error

@@ -6,8 +6,6 @@ import functools
 import hashlib
 import importlib.metadata
 import mmap
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +13,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from ortpack_build.errors import storage_error
 from ortpack_build.hashing import sha256, sha256_of
 from ortpack_build.manifest import shipped_folder
+from ortpack_build.ops import convert
 from ortpack_build.ops.opset import Need, OpSet
 
 if TYPE_CHECKING:
@@ -118,14 +116,7 @@ class Shelf:
                 return False
 
         entry = self.cache.get("converted", key, write, check=intact)
-        try:
-            # A folder of its own: the same command may run twice at once.
-            with tempfile.TemporaryDirectory(prefix=f".{into.name}-", dir=into.parent) as scratch:
-                part = Path(scratch) / into.name
-                shutil.copyfile(entry / _MODEL, part)
-                part.replace(into)
-        except OSError as error:
-            raise storage_error("The converted model", into, error) from error
+        convert.put(entry / _MODEL, into)
 
     def _key(self, model: Path, *purpose: str) -> str | None:
         """None for models that are too large, or that may have tensors in other files."""
