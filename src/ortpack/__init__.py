@@ -11,10 +11,10 @@ TYPE_CHECKING = False  # type checkers know the name; typing's takes longer to i
 if TYPE_CHECKING:
     from ortpack import errors as errors
     from ortpack._binding import RunOptions as RunOptions
+    from ortpack._enums import ExecutionMode as ExecutionMode
+    from ortpack._enums import ExecutionOrder as ExecutionOrder
+    from ortpack._enums import GraphOptimizationLevel as GraphOptimizationLevel
     from ortpack._installed import Runtime as Runtime
-    from ortpack._options import ExecutionMode as ExecutionMode
-    from ortpack._options import ExecutionOrder as ExecutionOrder
-    from ortpack._options import GraphOptimizationLevel as GraphOptimizationLevel
     from ortpack._options import SessionOptions as SessionOptions
     from ortpack._plugins import OrtEpDevice as OrtEpDevice
     from ortpack._plugins import OrtHardwareDevice as OrtHardwareDevice
@@ -54,7 +54,8 @@ __version__ = "0.1.0"
 _MODULES = {
     "_binding": ("RunOptions",),
     "_installed": ("Runtime",),
-    "_options": ("ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel", "SessionOptions"),
+    "_enums": ("ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel"),
+    "_options": ("SessionOptions",),
     "_plugins": (
         "OrtEpDevice",
         "OrtHardwareDevice",

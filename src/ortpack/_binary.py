@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import NamedTuple
+
+from ortpack._value import Value
 
 # e_machine of ELF (System V ABI supplements), Machine of PE (Microsoft PE format), cputype of Mach-O (<mach/machine.h>)
 _ELF_MACHINES = {3: "i686", 22: "s390x", 40: "armv7l", 21: "ppc64le", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
@@ -16,7 +17,7 @@ _PE_MACHINES = {0x14C: "x86", 0x8664: "amd64", 0xAA64: "arm64"}
 _MACHO_CPUS = {0x01000007: "x86_64", 0x0100000C: "arm64"}
 
 
-class BinaryFacts(NamedTuple):
+class BinaryFacts(Value):
     """Format, operating system and architecture of a library, in the words of `runtime.json`."""
 
     format: str  # "ELF", "PE" or "Mach-O"

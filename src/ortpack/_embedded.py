@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ortpack._installed import Runtime, absolute, read_runtime
 from ortpack._machine import this_machine
+from ortpack._value import Value
 from ortpack.errors import RuntimeNotFoundError, UnknownDeviceError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ortpack.errors import OrtError
 
 
-class LoadedRuntime(NamedTuple):
+class LoadedRuntime(Value):
     """The runtime in this package."""
 
     info: Runtime

@@ -3,8 +3,8 @@
 A runtime is a folder `ortpack_runtimes/<name>/` with a `runtime.json` (docs/runtime-json.md). Only folders of
 installed packages are searched: never the working directory, never what `sys.path` or a library path variable adds.
 
-This module and the others on the way to a first result keep paths as text and values as named tuples: importing pathlib
-and dataclasses, and making a class with the latter, took longer than all else that the loader does.
+This module and the others on the way to a first result keep paths as text: importing pathlib took longer than all else
+that the loader does.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import json
 import os
 import site
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from ortpack._value import Value
 from ortpack.errors import RuntimeManifestError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ FOLDER = "ortpack_runtimes"
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-class Need(NamedTuple):
+class Need(Value):
     """A fact of the machine that has to hold: to be at least, to be one of, or just to be there."""
 
     fact: str
@@ -36,7 +37,7 @@ class Need(NamedTuple):
     one_of: tuple[str, ...] = ()
 
 
-class Host(NamedTuple):
+class Host(Value):
     """The runtime that a plugin or an extension works with."""
 
     ort_versions: str  # ">=1.24,<2"; empty: any
@@ -48,7 +49,7 @@ class Host(NamedTuple):
     files: Mapping[str, int] = _NOTHING  # extensions: file in the host's folder -> bytes
 
 
-class Runtime(NamedTuple):
+class Runtime(Value):
     """A runtime as its `runtime.json` describes it, or what adds execution providers to one."""
 
     name: str
@@ -74,7 +75,7 @@ class Runtime(NamedTuple):
     extra: str = ""  # of ortpack, which installs it with all that it requires
 
     def __repr__(self) -> str:
-        shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name not in _LONG)
+        shown = (f"{name}={value!r}" for name, value in self.__dict__.items() if name not in _LONG)
         return f"Runtime({', '.join(shown)})"
 
     @property
@@ -115,7 +116,7 @@ class Runtime(NamedTuple):
         return found
 
 
-class BrokenRuntime(NamedTuple):
+class BrokenRuntime(Value):
     """A runtime's folder whose `runtime.json` can't be used."""
 
     name: str

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NamedTuple
+
+from ortpack._value import Value
 
 _ARCH_32BIT = {"x86_64": "i686", "aarch64": "armv7l", "armv8l": "armv7l"}
 
 
-class Machine(NamedTuple):
+class Machine(Value):
     """The platform of this process, in the words of `runtime.json`."""
 
     os: str  # "linux", "macos", "windows" or another sys.platform

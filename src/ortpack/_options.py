@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import enum
 import os
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ortpack import errors
 from ortpack._binding import NativeSessionOptions, append_ep_devices
@@ -13,44 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ortpack._binding import Library
+    from ortpack._enums import ExecutionMode, ExecutionOrder, GraphOptimizationLevel
     from ortpack._plugins import OrtEpDevice
     from ortpack._values import OrtValue
-
-
-class GraphOptimizationLevel(enum.IntEnum):
-    """Which rewrites of the graph a session may make."""
-
-    ORT_DISABLE_ALL = 0
-    ORT_ENABLE_BASIC = 1
-    ORT_ENABLE_EXTENDED = 2
-    ORT_ENABLE_LAYOUT = 3
-    ORT_ENABLE_ALL = 99
-
-
-class ExecutionMode(enum.IntEnum):
-    """Whether a session runs independent nodes one after the other or at the same time."""
-
-    ORT_SEQUENTIAL = 0
-    ORT_PARALLEL = 1
-
-
-class ExecutionOrder(enum.IntEnum):
-    """In which order a session visits the nodes of its graph."""
-
-    DEFAULT = 0
-    PRIORITY_BASED = 1
-    MEMORY_EFFICIENT = 2
-
-
-_E = TypeVar("_E", bound=enum.IntEnum)
-
-
-def _member(kind: type[_E], name: str, value: object) -> _E:
-    try:
-        return kind(value)  # type: ignore[arg-type]
-    except ValueError:
-        allowed = ", ".join(f"{member.name} ({member.value})" for member in kind)
-        raise errors.InvalidArgument(f"{name} can't be {value!r}; it is one of {allowed}") from None
 
 
 def _boolean(name: str, value: object) -> bool:
@@ -112,8 +76,8 @@ class SessionOptions:
         self._enable_cpu_mem_arena = True
         self._enable_mem_pattern = True
         self._enable_profiling = False
-        self._execution_mode = ExecutionMode.ORT_SEQUENTIAL
-        self._graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_ALL
+        self._execution_mode = 0  # ORT_SEQUENTIAL; see _enums
+        self._graph_optimization_level = 99  # ORT_ENABLE_ALL
         self._inter_op_num_threads = 0
         self._intra_op_num_threads = 0
         self._log_severity_level = -1
@@ -130,7 +94,7 @@ class SessionOptions:
     def _changed(self) -> dict[str, object]:
         fresh = SessionOptions()
         names = (name for name in self.__slots__ if name not in ("_calls", "_config", "_devices", "_providers"))
-        changed = {name[1:]: getattr(self, name) for name in names if getattr(self, name) != getattr(fresh, name)}
+        changed = {name[1:]: getattr(self, name[1:]) for name in names if getattr(self, name) != getattr(fresh, name)}
         return changed | self._config
 
     def _copy(self) -> SessionOptions:
@@ -216,30 +180,42 @@ class SessionOptions:
     @property
     def execution_mode(self) -> ExecutionMode:
         """One node after the other, or several at once. Default: ORT_SEQUENTIAL."""
-        return self._execution_mode
+        from ortpack._enums import ExecutionMode  # noqa: PLC0415 - slow to import
+
+        return ExecutionMode(self._execution_mode)
 
     @execution_mode.setter
     def execution_mode(self, value: ExecutionMode) -> None:
-        self._execution_mode = _member(ExecutionMode, "execution_mode", value)
+        from ortpack._enums import ExecutionMode, member  # noqa: PLC0415 - slow to import
+
+        self._execution_mode = member(ExecutionMode, "execution_mode", value)
 
     @property
     def execution_order(self) -> ExecutionOrder:
         """The order of nodes. Always DEFAULT: the C API can't change it."""
+        from ortpack._enums import ExecutionOrder  # noqa: PLC0415 - slow to import
+
         return ExecutionOrder.DEFAULT
 
     @execution_order.setter
     def execution_order(self, value: ExecutionOrder) -> None:
-        if _member(ExecutionOrder, "execution_order", value) != ExecutionOrder.DEFAULT:
+        from ortpack._enums import ExecutionOrder, member  # noqa: PLC0415 - slow to import
+
+        if member(ExecutionOrder, "execution_order", value) != ExecutionOrder.DEFAULT:
             raise errors.NotImplemented("execution_order can't be changed through ONNX Runtime's C API")
 
     @property
     def graph_optimization_level(self) -> GraphOptimizationLevel:
         """Which rewrites of the graph are allowed. Default: ORT_ENABLE_ALL."""
-        return self._graph_optimization_level
+        from ortpack._enums import GraphOptimizationLevel  # noqa: PLC0415 - slow to import
+
+        return GraphOptimizationLevel(self._graph_optimization_level)
 
     @graph_optimization_level.setter
     def graph_optimization_level(self, value: GraphOptimizationLevel) -> None:
-        self._graph_optimization_level = _member(GraphOptimizationLevel, "graph_optimization_level", value)
+        from ortpack._enums import GraphOptimizationLevel, member  # noqa: PLC0415 - slow to import
+
+        self._graph_optimization_level = member(GraphOptimizationLevel, "graph_optimization_level", value)
 
     @property
     def inter_op_num_threads(self) -> int:

@@ -6,10 +6,11 @@ taken. Nothing here reads a file, the environment or the clock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ortpack._installed import PLUGIN, RUNTIME, BrokenRuntime, Runtime
 from ortpack._needs import Unknown, fits, numbers, unmet
+from ortpack._value import Value
 from ortpack.errors import (
     RuntimeNotFoundError,
     RuntimeUnusableError,
@@ -29,7 +30,7 @@ USABLE, REJECTED = "usable", "rejected"
 CPU = "CPUExecutionProvider"
 
 
-class Wish(NamedTuple):
+class Wish(Value):
     """What the user asked for; nothing set means: the best that works here."""
 
     runtime: str | None = None  # by name
@@ -38,7 +39,7 @@ class Wish(NamedTuple):
     asked_by: str = "automatic"  # for messages: "ORTPACK_RUNTIME", "device=", …
 
 
-class Candidate(NamedTuple):
+class Candidate(Value):
     """One runtime, or plugin or extension of one, and the verdict on it."""
 
     runtime: Runtime | BrokenRuntime
@@ -52,7 +53,7 @@ class Candidate(NamedTuple):
         return self.verdict == USABLE
 
 
-class Resolution(NamedTuple):
+class Resolution(Value):
     """The outcome: every candidate in the order in which they are tried, rejected ones last."""
 
     wish: Wish

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import os
 from _thread import RLock  # threading's, without importing the rest of that
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ortpack._binary import NotALibraryError, identify
 from ortpack._installed import PLUGIN, RUNTIME, BrokenRuntime, Runtime, absolute, installed, installed_as, read_runtime
 from ortpack._machine import this_machine
 from ortpack._resolve import CPU, Candidate, Resolution, Wish, demand, resolve
+from ortpack._value import Value
 from ortpack.errors import (
     OrtError,
     RuntimeLoadError,
@@ -33,7 +34,7 @@ RUNTIME_VARIABLE = "ORTPACK_RUNTIME"
 _loading = RLock()
 
 
-class LoadedRuntime(NamedTuple):
+class LoadedRuntime(Value):
     """A runtime whose library is in this process, for as long as the process lives."""
 
     info: Runtime

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ortpack import _binding, errors
 from ortpack._binding import Session
 from ortpack._options import SessionOptions
+from ortpack._value import Value
 from ortpack._values import IOBinding, OrtValue
 from ortpack.errors import (
     InvalidArgument,
@@ -62,7 +63,7 @@ _ASSIGNMENT_API = 24  # since which a session can tell who got its nodes, if thi
 _ASSIGNMENT = "session.record_ep_graph_assignment_info"
 
 
-class PlacedNode(NamedTuple):
+class PlacedNode(Value):
     """A node of a model's graph, as it was when nodes were given to providers."""
 
     name: str
@@ -297,7 +298,9 @@ class InferenceSession(Session):
         """
         found: dict[str, list[PlacedNode]] = {}
         for provider, nodes in _binding.assigned_nodes(self):
-            found.setdefault(provider, []).extend(PlacedNode(*node) for node in nodes)
+            found.setdefault(provider, []).extend(
+                PlacedNode(name=name, domain=domain, operator=operator) for name, domain, operator in nodes
+            )
         return {provider: tuple(nodes) for provider, nodes in found.items()}
 
     @property
