@@ -35,6 +35,7 @@ class Group(_Model, frozen=True):
     name: str
     files: Annotated[str, Meta(description="Regular expression of CMake's, searched in the absolute path")]
     flags: tuple[str, ...]
+    toolchains: Annotated[tuple[str, ...], Meta(description="Those that know the flags; none: all do")] = ()
 
 
 class WithoutExceptions(_Model, frozen=True):

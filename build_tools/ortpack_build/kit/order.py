@@ -83,7 +83,9 @@ class Order:
     def groups(self) -> tuple[Group, ...]:
         """Files of ORT's own that get more flags, in the order in which they are added."""
         more = () if self.exceptions else self.kits.without_exceptions(self.flavour).groups
-        return (*self.kits.groups, *self.kits.processor(self.target).groups, *more)
+        groups = (*self.kits.groups, *self.kits.processor(self.target).groups, *more)
+        here = self.toolchain.identity["name"]
+        return tuple(group for group in groups if not group.toolchains or here in group.toolchains)
 
     @property
     def key(self) -> str:

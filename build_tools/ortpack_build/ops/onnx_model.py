@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
 from collections import ChainMap
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ortpack_build import worker
 from ortpack_build.errors import ModelError, ToolError
 from ortpack_build.ops.opset import ONNX, TYPE_NUMBERS, Operator
 from ortpack_build.ops.usage import Use, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
+_WORKER = Path(__file__).with_name("_infer.py")
 _UNKNOWN = Value(type=None)
 _DEPTH = 64  # of graphs in graphs and functions in functions
 
@@ -50,7 +54,7 @@ def read(path: Path) -> OnnxModel:
         raise ModelError(f"{path} is no ONNX model: it has no graph, no IR version or no opset.")
     opsets = {item.domain or ONNX: item.version for item in model.opset_import}
     _check_age(onnx, path, model.ir_version, opsets)
-    inlined = _with_types(onnx, model)
+    inlined = _with_types(onnx, path) or model
     walk = _Walk(path=path, functions={_key(function): function for function in inlined.functions})
     walk.graph(inlined.graph, _opsets(inlined), ChainMap(), 0)
     return OnnxModel(ir_version=model.ir_version, opsets=opsets, uses=tuple(walk.uses))
@@ -74,8 +78,6 @@ def since(operator: Operator, opsets: Mapping[str, int]) -> int:
 def _onnx() -> Any:
     try:
         import onnx  # noqa: PLC0415 - optional
-        import onnx.inliner  # noqa: PLC0415
-        import onnx.shape_inference  # noqa: PLC0415
     except ImportError as error:
         raise ToolError(
             "Reading ONNX models needs the package onnx.", hint="pip install 'ortpack-build[models]'."
@@ -93,14 +95,17 @@ def _check_age(onnx: Any, path: Path, ir_version: int, opsets: Mapping[str, int]
         raise ModelError(f"{path} is of opset {opsets[ONNX]}; {known} {newest}.", hint=hint)
 
 
-def _with_types(onnx: Any, model: Any) -> Any:
-    """The model with its functions in line and the types of its values inferred, as far as onnx can."""
-    try:
-        if model.functions:
-            model = onnx.inliner.inline_local_functions(model)
-        return onnx.shape_inference.infer_shapes(model)
-    except Exception:
-        return model
+def _with_types(onnx: Any, path: Path) -> Any:
+    """The model with its functions in line and the types of its values, if onnx can infer them and lives."""
+    with tempfile.TemporaryDirectory(prefix="ortpack-types-") as scratch:
+        out = Path(scratch) / "typed.onnx"
+        try:
+            reply = worker.ask(str(_WORKER), request={"model": str(path.absolute()), "out": str(out)})
+        except subprocess.TimeoutExpired:
+            return None
+        if reply.code != 0 or not (reply.answer or {}).get("done"):
+            return None
+        return onnx.load_model_from_string(out.read_bytes())
 
 
 def _opsets(holder: Any) -> Mapping[str, int]:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ortpack_build import worker
 from ortpack_build.errors import ModelError, ToolError
-from ortpack_build.ops import Need, Operator, Types, models
+from ortpack_build.ops import Need, Operator, Types, models, onnx_model
 
 onnx = pytest.importorskip("onnx")
 helper, FLOAT, INT64, BOOL = onnx.helper, 1, 7, 9
@@ -208,3 +209,27 @@ def test_without_the_onnx_package(file: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ToolError) as error:
         models.read(file)
     assert "ortpack-build[models]" in error.value.hint
+
+
+def test_a_model_that_brings_down_the_inference_of_types_is_read_without_them(file: Path) -> None:
+    node = helper.make_node(
+        "LabelEncoder", ["nobody"], ["y"], domain="ai.onnx.ml", keys_strings=["a"], values_int64s=[1]
+    )
+    save(file, [node], [info("x")], [info("y", INT64)], imports=[("", 17), ("ai.onnx.ml", 3)])  # onnx 1.23.2 crashes
+    assert models.read(file).ops.needs == {Need("ai.onnx.ml", 2, "LabelEncoder")}
+
+
+def test_inference_that_dies_or_hangs_leaves_types_open(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(file, [helper.make_node("Exp", ["x"], ["e"]), helper.make_node("Neg", ["e"], ["y"])], [info("x")], [info("y")])
+    neg = Operator("ai.onnx", "Neg")
+    assert models.read(file).ops.types_of(neg) == Types.of({0: ["float"]})
+    dying = tmp_path / "dying.py"
+    monkeypatch.setattr(onnx_model, "_WORKER", dying)
+    monkeypatch.setattr(worker, "TIMEOUT", 1)
+    for code in ("import os; os.abort()", "import time; time.sleep(60)", "raise SystemExit(1)"):
+        dying.write_text(code)
+        ops = models.read(file).ops
+        assert {need.name for need in ops.needs} == {"Exp", "Neg"}
+        assert ops.types_of(neg) == Types.of()
