@@ -56,6 +56,8 @@ def test_a_kit_and_its_libraries(tiny: Tiny) -> None:
     assert (kit.path / "licenses" / "onnxruntime-LICENSE").is_file()
     assert not (tiny.cache.root / "work" / kit.about.key).exists()
     expect(kit, target=tiny.target, flavour="ort", ort=ORT)
+    assert "executor" in kit.about.flags
+    assert "inlined" not in kit.about.flags  # only for toolchains that know its flags, and this is GCC
 
     for ops, total in ((None, 11), ({"Abs"}, 1), ({"Gelu"}, 10), (set(), 0)):
         library = _link(tiny, kit, ops, into=f"link{total}")

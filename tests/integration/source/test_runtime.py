@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from ortpack_build.binary import inspect
+from ortpack_build.kernels.archives import read_archive
+from ortpack_build.kit import model
 from support import kits
 from support.command import run
 
@@ -26,6 +29,26 @@ def test_the_index_is_whole() -> None:
     assert {kernel.domain for kernel in kernels} == {"", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
     conv = [kernel for kernel in kernels if (kernel.domain, kernel.op) == ("", "Conv")]
     assert [(kernel.since, kernel.until) for kernel in conv] == [(1, 10), (11, 21), (22, None)]
+
+
+def test_each_part_of_a_group_of_files_names_one_of_them() -> None:
+    """A part that names none would leave its file without the flags, and nobody would see."""
+    data = model.load()
+    groups = [*data.groups, *data.processor(kits.TARGET).groups, *data.without_exceptions("ort").groups]
+    libraries = (kits.kit().path / "lib").glob("*.a")
+    names = {name.removesuffix(".o") for library in libraries for name in read_archive(library).names}
+    for part in {part for group in groups for part in _parts(group.files)}:
+        pattern = re.compile(part.rpartition("/")[2])
+        assert any(map(pattern.match, names)), part
+
+
+def _parts(pattern: str) -> set[str]:
+    """A pattern for each way through its alternatives."""
+    inner = re.search(r"\(([^()]*)\)", pattern)
+    if inner is None:
+        return set(pattern.split("|"))
+    ways = (pattern[: inner.start()] + way + pattern[inner.end() :] for way in inner[1].split("|"))
+    return {part for way in ways for part in _parts(way)}
 
 
 def test_fewer_kernels_make_a_smaller_library_that_loads(tmp_path: Path) -> None:
