@@ -3,7 +3,9 @@
 Each library runs a model in a process of its own, through the same binding, turn by turn: a burst of runs of the one, a
 burst of the other, so that both see the same noise and neither the other's threads. (In bursts much shorter than half a
 second threads still look for their cores.) With one thread the processor's time is measured, which other processes
-disturb least, with all of them the time on the wall. The figure is the ratio of the lower quartiles.
+disturb least, with all of them the time on the wall. Where a process's memory comes to lie moves its runs by up to 3 %,
+so there are several processes of each, one pair after the other. The figure is the median of the pairs' ratios, each of
+the lower quartiles of its bursts.
 """
 
 from __future__ import annotations
@@ -39,21 +41,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("libraries", nargs=2, type=Path, help="the library to compare with, and the other")
     parser.add_argument("models", nargs="+", type=Path, help="a model: .onnx, or .ort, loaded by both")
-    parser.add_argument("--bursts", type=int, default=12)
+    parser.add_argument("--starts", type=int, default=5, help="pairs of processes")
+    parser.add_argument("--bursts", type=int, default=6, help="of each process")
     parser.add_argument("--seconds", type=float, default=0.5, help="of a burst")
     options = parser.parse_args()
-    print(f"{'model':40} threads  {options.libraries[0].parent.name:>12} {'other':>12}  ratio  difference")
+    print(
+        f"{'model':40} threads  {options.libraries[0].parent.name:>12} {'other':>12}  ratio  (from, to)      difference"
+    )
     for model in options.models:
         for threads in (1, 0):
-            first, other = (
-                _Runner(library.absolute(), model, threads, options.seconds) for library in options.libraries
-            )
-            with first, other:
-                seconds = _compare((first, other), options.bursts)
-                difference = _difference(first.outputs, other.outputs)
+            pairs, difference = [], ""
+            for _ in range(options.starts):
+                first, other = (
+                    _Runner(library.absolute(), model, threads, options.seconds) for library in options.libraries
+                )
+                with first, other:
+                    pairs.append(_compare((first, other), options.bursts))
+                    difference = _difference(first.outputs, other.outputs)
+            seconds = [statistics.median(times) for times in zip(*pairs, strict=True)]
+            ratios = sorted(theirs / ours for ours, theirs in pairs)
             print(
                 f"{model.name:40} {threads or 'all':>7}  {seconds[0] * 1e3:9.3f} ms {seconds[1] * 1e3:9.3f} ms  "
-                f"{seconds[1] / seconds[0]:5.3f}  {difference}",
+                f"{statistics.median(ratios):5.3f}  ({ratios[0]:.3f}, {ratios[-1]:.3f})  {difference}",
                 flush=True,
             )
 
