@@ -5,6 +5,7 @@ ORTPACK_TEST_KIT names a packed kit to use, of either flavour, in place of the o
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -95,6 +96,27 @@ def test_the_wheel_runs_its_models_beside_the_loader(made: Path, tmp_path: Path)
         path = made / f"{model(name).stem}.ort" if FLAVOUR == "ort" else model(name)
         session = ortpack.InferenceSession(path, runtime=runtime)
         assert all(np.isfinite(value).all() for value in session.run(None, feeds(name)))
+
+
+@pytest.mark.skipif(FLAVOUR != "ort", reason="only the ORT format has weights that can be used in place")
+def test_weights_outlive_the_bytes_that_they_came_from(made: Path, tmp_path: Path) -> None:
+    """Whether they are copied or stay where they are, for a file and for bytes that nobody else holds."""
+    with zipfile.ZipFile(made / WHEEL) as archive:
+        archive.extractall(tmp_path)
+    runtime = ortpack.load_runtime(tmp_path / "ortpack_runtimes" / "mylib-ort")
+    path, feed = made / "silero_vad.ort", feeds("silero_vad")
+    expected = ortpack.InferenceSession(path, runtime=runtime).run(None, feed)
+    for directly, in_place in itertools.product("01", "01"):
+        options = ortpack.SessionOptions()
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.use_ort_model_bytes_directly", directly)
+        options.add_session_config_entry("session.use_ort_model_bytes_for_initializers", in_place)
+        for read in (False, True):
+            session = ortpack.InferenceSession(path.read_bytes() if read else path, options, runtime=runtime)
+            taken = [bytearray(b"\xff" * path.stat().st_size) for _ in range(4)]  # memory that was let go of
+            for value, right in zip(session.run(None, feed), expected, strict=True):
+                np.testing.assert_array_equal(value, right, err_msg=f"{directly=} {in_place=} {read=}")
+            del taken
 
 
 def test_another_model_is_refused(made: Path, tmp_path: Path) -> None:
