@@ -65,7 +65,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--official", type=Path, required=True, help="folder with the official package of the release")
     parser.add_argument("--official-wheel", type=Path, required=True, help="its wheel")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=25)
     arguments = parser.parse_args()
     models = [model(name) for name in MODELS]
     with tempfile.TemporaryDirectory() as scratch:

@@ -177,7 +177,8 @@ def _each(work: Callable[[Path], T], paths: Sequence[Path], step: Step) -> list[
 
 
 def _of_model(path: Path, flavour: Flavour, shelf: Shelf, report: Reporter) -> Found:
-    model, goal, full = models.read(path), shelf.goal, shelf.full
+    goal, full = shelf.goal, shelf.full
+    model = models.read(path, types=full is None or flavour == "onnx")  # what is converted has all types
     with tempfile.TemporaryDirectory(prefix="ortpack-ops-", ignore_cleanup_errors=True) as scratch:
         if full is None or model.format == "ort":
             closure.check(model, goal)

@@ -53,7 +53,7 @@ def convert(path: Path, into: Path, full: FullRuntime, goal: Goal) -> None:
         ModelError: it is no ONNX model, or ONNX Runtime refuses it.
         StorageError: the file can't be written.
     """
-    model = models.read(path)
+    model = models.read(path, types=False)
     if model.format == "ort":
         raise ModelError(f"{path} is an ORT-format model already.", hint="Convert the .onnx model that it was made of.")
     closure.check(model, goal)

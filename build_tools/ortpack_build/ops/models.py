@@ -56,8 +56,11 @@ def format_of(path: Path) -> Format:
     return "ort" if ort_model.is_ort_model(head) else "onnx"
 
 
-def read(path: Path) -> Model:
+def read(path: Path, *, types: bool = True) -> Model:
     """A model.
+
+    Args:
+        types: whether an ONNX model's values should have theirs, which have to be inferred; an ORT-format model's do.
 
     Raises:
         ModelError: unreadable, damaged, or of a version that is not known.
@@ -66,5 +69,5 @@ def read(path: Path) -> Model:
     if format_of(path) == "ort":
         found = ort_model.read(path.read_bytes(), where=str(path))
         return Model(path=path, format="ort", version=found.version, uses=found.uses + found.produced)
-    model = onnx_model.read(path)
+    model = onnx_model.read(path, types=types)
     return Model(path=path, format="onnx", version=str(model.ir_version), uses=model.uses, opsets=model.opsets)

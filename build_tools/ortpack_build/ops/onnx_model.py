@@ -36,8 +36,11 @@ class OnnxModel:
     uses: tuple[Use, ...]
 
 
-def read(path: Path) -> OnnxModel:
+def read(path: Path, *, types: bool = True) -> OnnxModel:
     """A model from its file; tensors that are stored in other files are not looked for.
+
+    Args:
+        types: whether those of its values are inferred, which takes another process.
 
     Raises:
         ToolError: the `onnx` package is not installed.
@@ -54,7 +57,7 @@ def read(path: Path) -> OnnxModel:
         raise ModelError(f"{path} is no ONNX model: it has no graph, no IR version or no opset.")
     opsets = {item.domain or ONNX: item.version for item in model.opset_import}
     _check_age(onnx, path, model.ir_version, opsets)
-    inlined = _with_types(onnx, path) or model
+    inlined = (_with_types(onnx, path) if types else None) or model
     walk = _Walk(path=path, functions={_key(function): function for function in inlined.functions})
     walk.graph(inlined.graph, _opsets(inlined), ChainMap(), 0)
     return OnnxModel(ir_version=model.ir_version, opsets=opsets, uses=tuple(walk.uses))

@@ -225,6 +225,7 @@ def test_inference_that_dies_or_hangs_leaves_types_open(
     save(file, [helper.make_node("Exp", ["x"], ["e"]), helper.make_node("Neg", ["e"], ["y"])], [info("x")], [info("y")])
     neg = Operator("ai.onnx", "Neg")
     assert models.read(file).ops.types_of(neg) == Types.of({0: ["float"]})
+    assert models.read(file, types=False).ops.types_of(neg) == Types.of()
     dying = tmp_path / "dying.py"
     monkeypatch.setattr(onnx_model, "_WORKER", dying)
     monkeypatch.setattr(worker, "TIMEOUT", 1)
