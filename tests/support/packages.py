@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,29 +25,35 @@ class Source:
 
 def fetch(source: Source) -> Path:
     """The file that `source` names."""
-    folder = platformdirs.user_cache_path("ortpack") / "tests" / source.sha256[:16]
-    file = folder / Path(source.member).name
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            unpacked = Path(zipfile.ZipFile(_download(source, Path(scratch))).extract(source.member, scratch))
-            unpacked.replace(file)
+    place = _place(source)
+    file = place / Path(source.member).name
+    with FileLock(place / "lock"):  # another process's file in its place would be another library
+        if not file.exists():
+            with tempfile.TemporaryDirectory(dir=place) as scratch:
+                unpacked = Path(zipfile.ZipFile(_download(source, Path(scratch))).extract(source.member, scratch))
+                unpacked.replace(file)
     return file
 
 
 def fetch_folder(source: Source) -> Path:
     """The folder that `source` names, with everything in it."""
-    place = platformdirs.user_cache_path("ortpack") / "tests" / source.sha256[:16]
+    place = _place(source)
     folder = place / Path(source.member).name
-    if not folder.exists():
-        place.mkdir(parents=True, exist_ok=True)
-        with (
-            tempfile.TemporaryDirectory(dir=place) as scratch,
-            zipfile.ZipFile(_download(source, Path(scratch))) as wheel,
-        ):
-            wheel.extractall(scratch, [name for name in wheel.namelist() if name.startswith(f"{source.member}/")])
-            (Path(scratch) / source.member).replace(folder)
+    with FileLock(place / "lock"):
+        if not folder.exists():
+            with (
+                tempfile.TemporaryDirectory(dir=place) as scratch,
+                zipfile.ZipFile(_download(source, Path(scratch))) as wheel,
+            ):
+                wheel.extractall(scratch, [name for name in wheel.namelist() if name.startswith(f"{source.member}/")])
+                (Path(scratch) / source.member).replace(folder)
     return folder
+
+
+def _place(source: Source) -> Path:
+    place = platformdirs.user_cache_path("ortpack") / "tests" / source.sha256[:16]
+    place.mkdir(parents=True, exist_ok=True)
+    return place
 
 
 def _download(source: Source, folder: Path) -> Path:
