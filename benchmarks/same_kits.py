@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ortpack_build.cache import Cache
+from ortpack_build.base.cache import Cache
 from ortpack_build.kit import unpack
 
 if TYPE_CHECKING:

@@ -23,11 +23,12 @@ import platformdirs
 from minimal import MODELS, command  # the script beside this one
 from msgspec.structs import replace
 
-from ortpack_build import host, manifest, sources
-from ortpack_build.cache import Cache
-from ortpack_build.kit import model as kits
-from ortpack_build.report import Reporter
-from ortpack_build.toolchain import tools
+from ortpack_build.base.cache import Cache
+from ortpack_build.base.report import Reporter
+from ortpack_build.catalog import host, manifests
+from ortpack_build.kit import settings as kit_settings
+from ortpack_build.origin import source as origin_source
+from ortpack_build.toolchain import pinned_programs
 from support.models import model
 
 if TYPE_CHECKING:
@@ -62,11 +63,13 @@ def run(words: Sequence[object]) -> None:
 
 def upstream(work: Path, config: Path, cache: Cache, jobs: int) -> Path:
     """The library of upstream's build in the new folder `work`."""
-    report, data = Reporter(), kits.load()
-    machine = str(host.detect().target(manifest.load().targets))
-    pinned = replace(sources.load(ORT), tables=())  # as they are: upstream's script reads them
-    tree = sources.obtain(pinned, origin="auto", path=None, modified=False, cache=cache, report=report)
-    programs = {tool: tools.obtain(data.tool(tool, machine), cache, report) for tool in ("cmake", "ninja", "protoc")}
+    report, data = Reporter(), kit_settings.load()
+    machine = str(host.detect().target(manifests.load().targets))
+    pinned = replace(origin_source.load(ORT), tables=())  # as they are: upstream's script reads them
+    tree = origin_source.obtain(pinned, origin="auto", path=None, modified=False, cache=cache, report=report)
+    programs = {
+        tool: pinned_programs.obtain(data.tool(tool, machine), cache, report) for tool in ("cmake", "ninja", "protoc")
+    }
     ort, library = tree.path / "onnxruntime", work / f"libonnxruntime.so.{ORT}"
     work.mkdir()
     script = ort / "tools" / "ci_build" / "reduce_op_kernels.py"

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from ortpack_build.cli import main
+from ortpack_build.cli.main import main
 
 sys.exit(main())

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from ortpack_build import manifest
-from ortpack_build.verify import windows
+from ortpack_build.catalog import manifests
+from ortpack_build.verify import run_under_wine
 
-WINE = windows.find(str(manifest.load().targets["win-amd64"].emulator))
+WINE = run_under_wine.find(str(manifests.load().targets["win-amd64"].emulator))
 X86_64 = sys.platform == "linux" and platform.machine() == "x86_64"
 
 needs_wine = pytest.mark.skipif(

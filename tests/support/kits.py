@@ -15,18 +15,21 @@ from typing import TYPE_CHECKING
 import platformdirs
 import pytest
 
-from ortpack_build import host, manifest, source
 from ortpack_build import kit as kit_stage
-from ortpack_build.cache import Cache
-from ortpack_build.kit import Kit, model
+from ortpack_build.base.cache import Cache
+from ortpack_build.base.context import Context
+from ortpack_build.base.report import Reporter
+from ortpack_build.catalog import host, manifests
+from ortpack_build.kit import Kit
+from ortpack_build.kit import settings as kit_settings
 from ortpack_build.link import Library, link_shared
-from ortpack_build.report import Reporter
+from ortpack_build.products import kit as kit_product
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ortpack_build.kernels.index import KernelId
-    from ortpack_build.kit.model import Flavour
+    from ortpack_build.kit.settings import Flavour
 
 TARGET, ORT = "linux-x86_64", "1.21.0"
 NEEDED = [
@@ -34,7 +37,7 @@ NEEDED = [
     pytest.mark.timeout(5400),
     pytest.mark.skipif(not os.environ.get("ORTPACK_TEST_KITS"), reason="ORTPACK_TEST_KITS is not set"),
     pytest.mark.skipif(
-        host.detect().target(manifest.load().targets) != TARGET, reason=f"the kit is for {TARGET}, made there"
+        host.detect().target(manifests.load().targets) != TARGET, reason=f"the kit is for {TARGET}, made there"
     ),
 ]
 
@@ -51,24 +54,26 @@ def packed() -> Path | None:
 
 
 @functools.cache
-def context() -> source.Context:
+def context() -> Context:
     """The user's own cache: a kit that is there is used, and one that is made is kept."""
     root = os.environ.get("ORTPACK_BUILD_CACHE") or platformdirs.user_cache_path("ortpack-build", appauthor=False)
-    return source.Context(cache=Cache(root=Path(root).absolute()), report=Reporter(), environ=dict(os.environ))
+    return Context(cache=Cache(root=Path(root).absolute()), report=Reporter(), environ=dict(os.environ))
 
 
 @functools.cache
-def request() -> source.Request:
+def request() -> kit_product.KitRequest:
     """What asks for the kit."""
     file = packed()
     flavour: Flavour = "ort" if file is None else kit_stage.unpack(file, context().cache).about.flavour
-    return source.Request(target=TARGET, host=TARGET, flavour=flavour, ort=ORT, file=file, jobs=os.cpu_count() or 1)
+    return kit_product.KitRequest(
+        target=TARGET, host=TARGET, flavour=flavour, ort=ORT, file=file, jobs=os.cpu_count() or 1
+    )
 
 
 @functools.cache
 def kit() -> Kit:
     """The kit itself."""
-    return source.kit(request(), context())
+    return kit_product.kit(request(), context())
 
 
 def arguments() -> list[object]:
@@ -81,7 +86,7 @@ def arguments() -> list[object]:
 def link(work: Path, wanted: Callable[[KernelId], bool] = lambda _: True) -> Library:
     """A shared library of the kit's kernels that `wanted` picks, in the new folder `work`."""
     work.mkdir()
-    chosen = source.toolchain(request(), model.load(), context())
+    chosen = kit_product.toolchain(request(), kit_settings.load(), context())
     compilers = chosen.install(work, root=work, shared=context().cache.root / "toolchain")
     kernels = [kernel for kernel in kit().kernels if wanted(kernel)]
     return link_shared(kit(), kernels, compilers, work=work, environ={**os.environ, **compilers.environ})

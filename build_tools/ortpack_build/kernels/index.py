@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ortpack_build.errors import BinaryError, SourceError
-from ortpack_build.kernels.archives import read_archive
+from ortpack_build.base.ar import read_archive
+from ortpack_build.base.errors import BinaryError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from ortpack_build.kernels.archives import Archive
-    from ortpack_build.kernels.tables import Table
+    from ortpack_build.base.ar import Archive
+    from ortpack_build.origin.source.tables import Table
 
 # The constants of ORT's sources → the domains that they stand for.
 DOMAINS = {

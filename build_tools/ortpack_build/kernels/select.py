@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ortpack_build.kernels.index import KernelId
-    from ortpack_build.kernels.tables import Table
     from ortpack_build.ops.opset import Need, OpSet
+    from ortpack_build.origin.source.tables import Table
 
 
 def tables_source(tables: Sequence[Table], kernels: Iterable[KernelId]) -> str:

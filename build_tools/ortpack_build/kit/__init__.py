@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ortpack_build.kit.build import make
-from ortpack_build.kit.kit import Kit, expect, read
-from ortpack_build.kit.order import Order, Programs
+from ortpack_build.kit.compile import make
+from ortpack_build.kit.format import Kit, expect, read
+from ortpack_build.kit.inputs import KitInputs, Programs
 from ortpack_build.kit.pack import pack, unpack
-from ortpack_build.kit.reduced import Reduced, exchanged, reduce_types
+from ortpack_build.kit.type_reduction import Reduced, exchanged, reduce_types
 
 __all__ = [
     "Kit",
-    "Order",
+    "KitInputs",
     "Programs",
     "Reduced",
     "exchanged",

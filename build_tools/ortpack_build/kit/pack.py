@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import zstandard
 
-from ortpack_build.archive import Limits, extract_all
-from ortpack_build.errors import ArchiveError
-from ortpack_build.hashing import sha256_of
-from ortpack_build.kit.kit import Kit, read
+from ortpack_build.base.archive import Limits, extract_all
+from ortpack_build.base.errors import ArchiveError
+from ortpack_build.base.hashing import sha256_of
+from ortpack_build.kit.format import Kit, read
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ortpack_build.cache import Cache
+    from ortpack_build.base.cache import Cache
 
 _LEVEL = 19
 _LIMITS = Limits(size=2 << 30, files=10_000)

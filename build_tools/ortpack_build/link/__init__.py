@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ortpack_build.link.extension_module import MODULE_FILE, link_static
 from ortpack_build.link.linker import Library
 from ortpack_build.link.shared import link_shared
-from ortpack_build.link.static import MODULE_FILE, link_static
 
 __all__ = ["MODULE_FILE", "Library", "link_shared", "link_static"]

@@ -6,9 +6,9 @@ import subprocess
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ortpack_build.errors import ToolError
+from ortpack_build.base.errors import ToolError
 from ortpack_build.kernels.select import tables_source
-from ortpack_build.kernels.spares import spared
+from ortpack_build.kernels.unread_mlas import still_removable
 from ortpack_build.sizes import measure, read_map
 from ortpack_build.toolchain import Link
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ortpack_build.kernels.index import KernelId
-    from ortpack_build.kernels.spares import Spare
+    from ortpack_build.kernels.unread_mlas import RemovableCode
     from ortpack_build.kit import Kit
     from ortpack_build.sizes import Piece, Sizes
     from ortpack_build.toolchain import Compilers
 
 _TIMEOUT = 1800  # seconds; zig compiles libc++ when it is first used
 _SHOWN = 30
-_ABSENT = "ortpack_absent"  # stands for what is spared; never read
+_ABSENT = "ortpack_absent"  # stands for code that is left out; never read
 _ABSENT_SIZE = 4096  # bytes: more than the largest of MLAS's tables
 
 
@@ -89,11 +89,11 @@ def link(
     if recipe.discard:
         order = replace(order, flags=(*order.flags, "--no-eh-frame-hdr", "-T", str(_discarding(recipe.discard, work))))
     # Without all of it first; what the result turns out to read comes back, and may need more.
-    spare: Sequence[Spare] = recipe.spares
+    spare: Sequence[RemovableCode] = recipe.removable
     while True:
         absent = [f"--defsym={symbol}={_ABSENT}" for one in spare for symbol in one.symbols]
         pieces = run_linker(replace(order, flags=(*order.flags, *names, *absent)))
-        fine = spared(spare, pieces)
+        fine = still_removable(spare, pieces)
         if len(fine) == len(spare):
             return _library(output, chosen, pieces)
         spare = fine

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ortpack_build.errors import ModelError
+from ortpack_build.base.errors import ModelError
+from ortpack_build.base.tags import version_key
 from ortpack_build.ops import models, onnx_model, rules, usage
 from ortpack_build.ops.full_runtime import Job
 from ortpack_build.ops.opset import ONNX, Operator, OpSet
-from ortpack_build.tags import version_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

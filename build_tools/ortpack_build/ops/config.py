@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
-from ortpack_build.errors import OpConfigError, nearest
+from ortpack_build.base.errors import OpConfigError, nearest
 from ortpack_build.ops.opset import ONNX, TYPES, Need, Operator, OpSet, Types
 
 if TYPE_CHECKING:

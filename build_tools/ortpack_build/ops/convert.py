@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ortpack_build.errors import ModelError, UsageError, storage_error
+from ortpack_build.base.errors import ModelError, UsageError, storage_error
 from ortpack_build.ops import closure, models
 from ortpack_build.ops.full_runtime import Job
 

@@ -14,16 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ortpack_build import host, prebuilt, spec, worker
-from ortpack_build.errors import ModelError, ToolError, UsageError
-from ortpack_build.fetch import fetch
+from ortpack_build.base import worker
+from ortpack_build.base.errors import ModelError, ToolError, UsageError
+from ortpack_build.catalog import host, spec
+from ortpack_build.origin import prebuilt
+from ortpack_build.origin.pip_wheel import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ortpack_build.cache import Cache
-    from ortpack_build.manifest import Catalog
-    from ortpack_build.report import Reporter
+    from ortpack_build.base.cache import Cache
+    from ortpack_build.base.report import Reporter
+    from ortpack_build.catalog.manifests import Catalog
 
 VARIANT = "cpu"  # the variant that has every operator
 _WORKER = Path(__file__).with_name("_optimize.py")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from ortpack_build.errors import ModelError
+from ortpack_build.base.errors import ModelError
 from ortpack_build.ops import onnx_model, ort_model, usage
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ortpack_build import worker
-from ortpack_build.errors import ModelError, ToolError
+from ortpack_build.base import worker
+from ortpack_build.base.errors import ModelError, ToolError
 from ortpack_build.ops.opset import ONNX, TYPE_NUMBERS, Operator
 from ortpack_build.ops.usage import Use, Value
 

@@ -6,7 +6,7 @@ from collections import ChainMap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ortpack_build.errors import ModelError
+from ortpack_build.base.errors import ModelError
 from ortpack_build.ops.flatbuffer import DamagedError, Table, root
 from ortpack_build.ops.opset import ONNX, TYPE_NUMBERS, Operator
 from ortpack_build.ops.usage import Use, Value

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
-from ortpack_build import manifest
+from ortpack_build.base.tags import version_key
+from ortpack_build.catalog import manifests
 from ortpack_build.ops.opset import Need, Operator, OpSet, Types
-from ortpack_build.tags import version_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,7 +35,7 @@ class Absent(_Line, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A domain that the target's optimizers don't use."""
 
     domain: str
-    before: manifest.Release | None = None  # of ONNX Runtime
+    before: manifests.Release | None = None  # of ONNX Runtime
 
 
 class Beside(_Line, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,7 +77,7 @@ class Situation:
 @cache
 def shipped() -> ClosureFile:
     """The data of the shipped manifests."""
-    return manifest.read(manifest.shipped_folder() / "ops" / "closure.toml", ClosureFile)
+    return manifests.read(manifests.shipped_folder() / "ops" / "closure.toml", ClosureFile)
 
 
 def close(ops: OpSet, situation: Situation, data: ClosureFile) -> OpSet:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from ortpack_build import manifest
+from ortpack_build.catalog import manifests
 from ortpack_build.ops.opset import Operator, OpSet, Types
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class TypesFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 @cache
 def _tracked() -> Mapping[Operator, _Tracked]:
-    lines = manifest.read(manifest.shipped_folder() / "ops" / "types.toml", TypesFile).tracked
+    lines = manifests.read(manifests.shipped_folder() / "ops" / "types.toml", TypesFile).tracked
     return {Operator(line.domain, name): line for line in lines for name in line.operators}
 
 

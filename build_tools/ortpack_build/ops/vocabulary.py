@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from ortpack_build import manifest
+from ortpack_build.catalog import manifests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ class OperatorsFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """ops/operators.toml"""
 
     schema: Literal[1]
-    ort: manifest.Release
+    ort: manifests.Release
     operators: dict[str, tuple[str, ...]]
 
 
@@ -49,8 +49,8 @@ class Vocabulary:
 
 @cache
 def _shipped() -> Mapping[str, frozenset[str]]:
-    path = manifest.shipped_folder() / "ops" / "operators.toml"
-    found = manifest.read(path, OperatorsFile).operators
+    path = manifests.shipped_folder() / "ops" / "operators.toml"
+    found = manifests.read(path, OperatorsFile).operators
     return {domain: frozenset(names) for domain, names in found.items()}
 
 

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from ortpack_build import worker
-from ortpack_build.errors import ModelError, UsageError, VerificationError
+from ortpack_build.base import worker
+from ortpack_build.base.errors import ModelError, UsageError, VerificationError
+from ortpack_build.bundle.runtime_json import Proven, Verification
 from ortpack_build.ops import models
 from ortpack_build.proof.bounds import index_bounds
-from ortpack_build.runtime_json import Proven, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ortpack_build.base.report import Reporter
     from ortpack_build.ops.full_runtime import FullRuntime
-    from ortpack_build.proof.abroad import Abroad
-    from ortpack_build.report import Reporter
+    from ortpack_build.proof.emulated import Abroad
 
 _RUNS = 5
 _SECONDS = 60.0  # for finding inputs; one that was found is enough then

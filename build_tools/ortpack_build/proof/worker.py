@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ortpack_build.proof import feeds as made_up
-from ortpack_build.proof import kept
+from ortpack_build.proof import made_up_inputs, recorded_runs
 from ortpack_build.proof.compare import leaves
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def _package(name: str, folder: Path) -> Any:
     return module
 
 
-def _outputs(session: ortpack.InferenceSession, feeds: made_up.Feeds) -> dict[str, Any]:
+def _outputs(session: ortpack.InferenceSession, feeds: made_up_inputs.Feeds) -> dict[str, Any]:
     values = zip(session.get_outputs(), session.run(None, feeds), strict=True)
     return {name: array for item, value in values for name, array in leaves(value, item.name)}
 
@@ -83,29 +82,29 @@ def _reference(request: dict[str, Any]) -> dict[str, Any]:
     known = session.get_inputs()
     shapes: list[dict[str, list[int]]] = []
 
-    def keep(feeds: made_up.Feeds) -> None:
-        kept.keep(folder, len(shapes), feeds, _outputs(session, feeds))
+    def keep(feeds: made_up_inputs.Feeds) -> None:
+        recorded_runs.keep(folder, len(shapes), feeds, _outputs(session, feeds))
         shapes.append({name: list(np.shape(value)) for name, value in feeds.items()})
 
     for file in request["given"]:
         with np.load(file, allow_pickle=False) as arrays:
-            keep({item.name: kept.fed(arrays[item.name]) for item in known})
+            keep({item.name: recorded_runs.fed(arrays[item.name]) for item in known})
     if request["given"]:
         return {"shapes": shapes}
     inputs = [
-        made_up.Input(name=item.name, type=item.type, shape=tuple(item.shape), bound=bounds.get(item.name))
+        made_up_inputs.Input(name=item.name, type=item.type, shape=tuple(item.shape), bound=bounds.get(item.name))
         for item in known
     ]
     reason, ends = "", time.monotonic() + request["seconds"]
     try:
-        for feeds in made_up.candidates(inputs, request["seed"]):
+        for feeds in made_up_inputs.candidates(inputs, request["seed"]):
             try:
                 keep(feeds)
             except _api(request).errors.OrtpackError as error:
                 reason = f"{error}"
             if len(shapes) == request["count"] or time.monotonic() > ends:
                 break
-    except made_up.CannotFeedError as error:
+    except made_up_inputs.CannotFeedError as error:
         return {"unfed": f"{error}"}
     return {"shapes": shapes} if shapes else {"unfed": reason or "all inputs that were tried are too large"}
 
@@ -115,7 +114,9 @@ def _subject(request: dict[str, Any]) -> dict[str, Any]:
     for level in request["levels"]:
         session = _session(request, level)
         for number in range(request["runs"] if level == _ALL else 1):
-            amount, problem = kept.compare(folder, number, level, _outputs(session, kept.feeds(folder, number)))
+            amount, problem = recorded_runs.compare(
+                folder, number, level, _outputs(session, recorded_runs.feeds(folder, number))
+            )
             if problem:
                 return {"differs": problem}
             largest = max(largest, amount)

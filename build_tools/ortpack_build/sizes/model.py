@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from ortpack_build.errors import KitError, ManifestError
-from ortpack_build.manifest import read, shipped_folder
+from ortpack_build.base.errors import KitError, ManifestError
+from ortpack_build.catalog.manifests import read, shipped_folder
 
 NAME = "sizes.json"
 

@@ -7,8 +7,8 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ortpack_build.errors import BinaryError
-from ortpack_build.hashing import sha256_of
+from ortpack_build.base.errors import BinaryError
+from ortpack_build.base.hashing import sha256_of
 from ortpack_build.sizes.model import Row, Sizes, load
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ def _sizes(library: Path, totals: Mapping[tuple[str, tuple[str, ...]], Mapping[s
 
 def _file_sections(library: Path) -> dict[str, int]:
     """Section → bytes in the file."""
-    from ortpack_build import binary_reader  # noqa: PLC0415 - slow, and few commands look into a library
+    from ortpack_build.base import native_library_reader  # noqa: PLC0415 - slow, and few commands look into a library
 
-    found = binary_reader.sections(library)
+    found = native_library_reader.sections(library)
     if found is None:
         raise BinaryError(f"{library.name} is no native library (not ELF, Mach-O or PE), or damaged.")
     return found

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ortpack_build.errors import ToolError
-from ortpack_build.tags import version_key
+from ortpack_build.base.errors import ToolError
+from ortpack_build.base.tags import version_key
 from ortpack_build.toolchain.base import Compilers, Link, write_wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ortpack_build.kit.model import CompilerLine
+    from ortpack_build.kit.settings import CompilerLine
 
 
 @dataclass(frozen=True, kw_only=True)

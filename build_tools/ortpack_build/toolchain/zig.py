@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ortpack_build.errors import ToolError, UsageError
-from ortpack_build.tags import version_key
+from ortpack_build.base.errors import ToolError, UsageError
+from ortpack_build.base.tags import version_key
 from ortpack_build.toolchain.base import Compilers, Link, Linker, write_wrapper
-from ortpack_build.toolchain.builtins import Brought, kept
+from ortpack_build.toolchain.zig_runtime import ZigRuntime, cached
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,20 +113,20 @@ class Zig:
             ar=write_wrapper(folder / "ar", [zig, "ar"]),
             ranlib=write_wrapper(folder / "ranlib", [zig, "ranlib"]),
             linker=lambda work, environ: self._linker(
-                kept(cxx, environ, work, musl=f"libc.musl-{self.processor}.so.1", at=home)
+                cached(cxx, environ, work, musl=f"libc.musl-{self.processor}.so.1", at=home)
             ),
             lld=True,
             options={"CMAKE_SYSTEM_NAME": self.system, "CMAKE_SYSTEM_PROCESSOR": self.processor} if self.cross else {},
             environ=self._caches(folder, shared),
         )
 
-    def _linker(self, brought: Brought) -> Linker:
+    def _linker(self, runtime: ZigRuntime) -> Linker:
         # zig's driver refuses some of LLD's options.
         def command(link: Link) -> list[str]:
-            words = [str(self.program), "ld.lld", "-m", brought.emulation, "-shared", "-o", str(link.output)]
+            words = [str(self.program), "ld.lld", "-m", runtime.emulation, "-shared", "-o", str(link.output)]
             words += [*self.link, *link.flags, *map(str, link.objects)]
             words += ["--start-group", *map(str, link.archives), "--end-group"]
-            return [*words, brought.builtins, *brought.libraries]
+            return [*words, runtime.builtins, *runtime.libraries]
 
         return command
 

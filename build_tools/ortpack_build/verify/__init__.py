@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ortpack_build.errors import BuildError
+from ortpack_build.base.errors import BuildError
+from ortpack_build.verify.against_official import compare
 from ortpack_build.verify.checks import CHECKS, Finding
-from ortpack_build.verify.official import compare
 from ortpack_build.verify.row import Row, Verdict
-from ortpack_build.verify.subject import Subject
+from ortpack_build.verify.wheel_reader import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from ortpack_build.manifest import Catalog
+    from ortpack_build.catalog.manifests import Catalog
 
 __all__ = ["CHECKS", "Row", "Subject", "Verdict", "compare", "holds", "verify"]
 

@@ -15,20 +15,20 @@ from msgspec import UnsetType
 from packaging.metadata import Metadata
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from ortpack_build import binary
-from ortpack_build.hashing import sha256
-from ortpack_build.requirements import source_of, stated
-from ortpack_build.runtime_json import FOLDER, NAME, RuntimeJson
-from ortpack_build.spec import Compiled, distribution
-from ortpack_build.tags import version_key
-from ortpack_build.wheel import escaped_name
+from ortpack_build.base import native_library
+from ortpack_build.base.hashing import sha256
+from ortpack_build.base.tags import version_key
+from ortpack_build.bundle.requirements import source_of, stated
+from ortpack_build.bundle.runtime_json import FOLDER, NAME, RuntimeJson
+from ortpack_build.bundle.wheel import escaped_name
+from ortpack_build.catalog.spec import Compiled, distribution
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ortpack_build.binary import BinaryFacts
-    from ortpack_build.spec import LibraryFile
-    from ortpack_build.verify.subject import Subject
+    from ortpack_build.base.native_library import BinaryFacts
+    from ortpack_build.catalog.spec import LibraryFile
+    from ortpack_build.verify.wheel_reader import Subject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +245,7 @@ def _baseline(subject: Subject) -> Finding:
                 problems.append(f"{name} needs macOS {facts.minimum_os}")
         versions = (versions for library, versions in facts.versions_of.items() if _of_system(subject, library))
         for version in sorted(frozenset().union(*versions)):
-            split = binary.split_version(version)
+            split = native_library.split_version(version)
             if split is None or split[0] not in granted or version_key(split[1]) > version_key(granted[split[0]]):
                 problems.append(f"{name} needs {version}")
             else:
@@ -351,7 +351,7 @@ def _paths(subject: Subject) -> Finding:
         return Finding(detail="an official library is as its maker left it", informs=True)
     problems = []
     for name in subject.binaries:
-        if found := binary.build_paths({**subject.contents, **subject.added}[name]):
+        if found := native_library.build_paths({**subject.contents, **subject.added}[name]):
             problems.append(f"{name} holds {len(found)} paths of the machine that built it, for instance {found[0]}")
     return Finding(problems=tuple(problems), detail="none")
 

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 import pytest
 
-from ortpack_build import emulation, host, manifest, source
-from ortpack_build.cache import Cache
-from ortpack_build.errors import ToolError
-from ortpack_build.report import Reporter
+from ortpack_build.base.cache import Cache
+from ortpack_build.base.context import Context
+from ortpack_build.base.errors import ToolError
+from ortpack_build.base.report import Reporter
+from ortpack_build.catalog import host, manifests
+from ortpack_build.machines import emulation
+from ortpack_build.products import kit as kit_product
 from support import models
 from support.command import run
 
@@ -64,13 +67,13 @@ def kit(cache: Path) -> Callable[[str], list[object]]:
     """The arguments of `wheel minimal` for a target; skips where the cache has no kit or nothing runs its programs."""
 
     def found(target: str) -> list[object]:
-        catalog = manifest.load()
+        catalog = manifests.load()
         own = host.detect().target(catalog.targets)
         if not os.environ.get("ORTPACK_TEST_KITS") or own != "linux-x86_64":
             pytest.skip("ORTPACK_TEST_KITS is not set, or this is not where kits are made")
-        context = source.Context(cache=Cache(root=cache), report=Reporter(), environ=dict(os.environ))
-        wanted = source.Request(target=target, host=own, flavour="ort", ort="1.21.0")
-        if not context.cache.path("kits", source.order(wanted, context).key).is_dir():
+        context = Context(cache=Cache(root=cache), report=Reporter(), environ=dict(os.environ))
+        wanted = kit_product.KitRequest(target=target, host=own, flavour="ort", ort="1.21.0")
+        if not context.cache.path("kits", kit_product.order(wanted, context).key).is_dir():
             pytest.skip(f"the cache has no kit for {target}")
         if shutil.which("apt-get") is None:
             pytest.skip("roots are made with apt")
@@ -90,7 +93,7 @@ def minimal(
         arguments, out = kit(target), tmp_path_factory.mktemp(target)
         try:
             machine = emulation.machine(
-                manifest.load().targets[target], Cache(root=cache), Reporter(), environ=os.environ
+                manifests.load().targets[target], Cache(root=cache), Reporter(), environ=os.environ
             )
         except ToolError as error:
             pytest.skip(str(error))

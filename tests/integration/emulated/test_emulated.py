@@ -13,9 +13,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from ortpack_build import emulation, manifest, trial
-from ortpack_build.cache import Cache
-from ortpack_build.report import Reporter
+from ortpack_build.base.cache import Cache
+from ortpack_build.base.report import Reporter
+from ortpack_build.catalog import manifests
+from ortpack_build.machines import emulation
+from ortpack_build.verify import run_installed
 from support.command import run
 from support.models import feeds, model
 
@@ -61,14 +63,14 @@ def made(
 
 @pytest.fixture(scope="module")
 def machine(cache: Path) -> emulation.Machine:
-    return emulation.machine(manifest.load().targets[TARGET], Cache(root=cache), Reporter(), environ=os.environ)
+    return emulation.machine(manifests.load().targets[TARGET], Cache(root=cache), Reporter(), environ=os.environ)
 
 
 def test_real_models_give_what_they_give_here(
     made: Mapping[str, Path], machine: emulation.Machine, tmp_path: Path
 ) -> None:
     """Within 1e-4 of the official package on this machine."""
-    python = trial.environment(tmp_path / "env", [str(made["loader"]), str(made["cpu"])], machine)
+    python = run_installed.environment(tmp_path / "env", [str(made["loader"]), str(made["cpu"])], machine)
     jobs = []
     for name in ("silero_vad", "magika"):
         np.savez(tmp_path / f"{name}.in.npz", **feeds(name))
@@ -102,8 +104,8 @@ def test_a_loader_of_another_target_is_not_installed(
 ) -> None:
     other = tmp_path / made["loader"].name.replace("aarch64", "x86_64")
     shutil.copy(made["loader"], other)
-    with pytest.raises(trial.InstallError, match="is not a supported wheel on this platform"):
-        trial.environment(tmp_path / "env", [str(other)], machine)
+    with pytest.raises(run_installed.InstallError, match="is not a supported wheel on this platform"):
+        run_installed.environment(tmp_path / "env", [str(other)], machine)
 
 
 def test_a_missing_emulator_is_said_before_anything_is_run(made: Mapping[str, Path], tmp_path: Path) -> None:

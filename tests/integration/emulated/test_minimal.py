@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from ortpack_build import trial
+from ortpack_build.verify import run_installed
 from support.command import run
 from support.models import feeds, model
 
@@ -73,7 +73,9 @@ def test_silero_vad_gives_what_it_gives_here(
     made = minimal(target)
     loader = run(*loader_command, "--target", target, "--out", tmp_path, "--cache", cache)
     assert loader.returncode == 0, loader.stderr
-    python = trial.environment(tmp_path / "env", [loader.stdout.splitlines()[-1], str(made.wheel)], made.machine)
+    python = run_installed.environment(
+        tmp_path / "env", [loader.stdout.splitlines()[-1], str(made.wheel)], made.machine
+    )
     np.savez(tmp_path / "in.npz", **feeds("silero_vad"))
     job = json.dumps([str(made.model("silero_vad")), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")])
     done = subprocess.run([*python, "-c", _RUN, job], capture_output=True, text=True, check=False)

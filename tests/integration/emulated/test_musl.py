@@ -9,12 +9,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from ortpack_build import host, manifest
-from ortpack_build.cache import Cache
-from ortpack_build.errors import ToolError
-from ortpack_build.kit import model as kits
-from ortpack_build.report import Reporter
-from ortpack_build.verify import native
+from ortpack_build.base.cache import Cache
+from ortpack_build.base.errors import ToolError
+from ortpack_build.base.report import Reporter
+from ortpack_build.catalog import host, manifests
+from ortpack_build.kit import settings as kit_settings
+from ortpack_build.verify import run_from_c
 from support.command import run
 from support.models import feeds, model
 
@@ -36,13 +36,13 @@ def test_silero_vad_gives_what_it_gives_here(
     target: str, minimal: Callable[[str], Minimal], cache: Path, tmp_path: Path
 ) -> None:
     """Within 1e-4 of the official package on this machine; and an error is an exception that ORT catches."""
-    made, data = minimal(target), kits.load()
-    zig = data.tool("zig", str(host.detect().target(manifest.load().targets)))
-    program = native.compiled(data.target(target).zig_target, zig, Cache(root=cache), Reporter())
-    runner = native.Runner(start=made.machine.command(program), below=made.machine.emulator.name)
+    made, data = minimal(target), kit_settings.load()
+    zig = data.tool("zig", str(host.detect().target(manifests.load().targets)))
+    program = run_from_c.compiled(data.target(target).zig_target, zig, Cache(root=cache), Reporter())
+    runner = run_from_c.Runner(start=made.machine.command(program), below=made.machine.emulator.name)
     library, converted = made.library(tmp_path), made.model("silero_vad")
     given = {
-        name: native.Tensor(shape=value.shape, data=value.tobytes()) for name, value in feeds("silero_vad").items()
+        name: run_from_c.Tensor(shape=value.shape, data=value.tobytes()) for name, value in feeds("silero_vad").items()
     }
     outcome = runner.run(library, converted, [given], scratch=tmp_path)
     assert outcome.version == "1.21.0"

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from ortpack_build import emulation, manifest, trial
-from ortpack_build.cache import Cache
-from ortpack_build.report import Reporter
+from ortpack_build.base.cache import Cache
+from ortpack_build.base.report import Reporter
+from ortpack_build.catalog import manifests
+from ortpack_build.machines import emulation
+from ortpack_build.verify import run_installed
 from support import binding
 from support.command import run
 
@@ -37,7 +39,7 @@ _PYTHON = [
 
 @pytest.fixture(params=["linux-aarch64", "linux-armv7l"])
 def machine(request: pytest.FixtureRequest, cache: Path, monkeypatch: pytest.MonkeyPatch) -> emulation.Machine:
-    target = manifest.load().targets[request.param]
+    target = manifests.load().targets[request.param]
     if not any(shutil.which(f"{target.emulator}{end}") for end in ("", "-static")):
         pytest.skip("no qemu-user")
     data = emulation.load()
@@ -58,7 +60,7 @@ def test_the_binding_is_at_home_there(
     (target,) = emulation.load().roots
     made = run(*loader_command, "--target", target, "--out", tmp_path, "--cache", cache)
     assert made.returncode == 0, made.stderr
-    python = trial.environment(tmp_path / "env", [made.stdout.splitlines()[-1]], machine)
+    python = run_installed.environment(tmp_path / "env", [made.stdout.splitlines()[-1]], machine)
     done = subprocess.run([*python, "-c", binding.SCRIPT], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {

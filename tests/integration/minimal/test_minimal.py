@@ -17,7 +17,7 @@ import numpy as np
 import platformdirs
 import pytest
 
-from ortpack_build.errors import UsageError
+from ortpack_build.base.errors import UsageError
 from support.command import run
 from support.models import feeds, model
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ortpack_build import source
-from ortpack_build.kernels.archives import read_archive
+from ortpack_build.base.ar import read_archive
 from ortpack_build.kernels.select import select
 from ortpack_build.ops import config
 from ortpack_build.ops.opset import TYPES
+from ortpack_build.products import kit as kit_product
 from support import kits
 from support.command import run
 from support.models import model
@@ -47,7 +47,9 @@ def test_files_are_compiled_as_the_kit_was(tmp_path: Path) -> None:
     """With all the types that it has anyway, a file becomes the very object that the kit holds."""
     ops = config.parse("ai.onnx;9;Shrink" + json.dumps({"inputs": {"0": TYPES}}))
     context, request = kits.context(), kits.request()
-    linked = source.link(request, context, tmp_path, choose=lambda kit: select(kit.kernels, ops).kernels, types=ops)
+    linked = kit_product.link(
+        request, context, tmp_path, choose=lambda kit: select(kit.kernels, ops).kernels, types=ops
+    )
     assert linked.types == (f"ai.onnx;Shrink;input 0;{','.join(sorted(TYPES))}",)
     reduced = [path.parent for path in (context.cache.root / "reduced").glob("*/reduced.json")]
     abouts = {folder: json.loads((folder / "reduced.json").read_bytes()) for folder in reduced}

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ortpack_build.errors import ModelError
-from ortpack_build.ops import Need, Operator, OpSet, closure, commands, models, usage, vocabulary
+from ortpack_build.base.errors import ModelError
+from ortpack_build.base.report import Reporter
+from ortpack_build.ops import Need, Operator, OpSet, closure, models, needs, usage, vocabulary
 from ortpack_build.ops.full_runtime import FullRuntime, Job
-from ortpack_build.report import Reporter
 from support import tricky
 from support.models import MODELS, feeds, model
 from support.official import NEWEST
@@ -149,9 +149,9 @@ def test_another_architecture(full: FullRuntime, tmp_path: Path) -> None:
     assert Need("com.microsoft", 1, "NhwcFusedConv") not in closed(path, full, tmp_path).needs
 
 
-def needed(paths: Iterable[Path], full: FullRuntime, flavour: commands.Flavour) -> OpSet:
-    request = commands.Request(models=tuple(paths), flavour=flavour, arch="x86_64")
-    return commands.needed(request, lambda: full, Reporter())
+def needed(paths: Iterable[Path], full: FullRuntime, flavour: needs.Flavour) -> OpSet:
+    request = needs.OperatorQuery(models=tuple(paths), flavour=flavour, arch="x86_64")
+    return needs.needed(request, lambda: full, Reporter())
 
 
 def test_several_models_are_the_union_of_each(full: FullRuntime) -> None:

@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ortpack_build import host, manifest, proof
-from ortpack_build.cache import Cache
-from ortpack_build.errors import ModelError, UsageError, VerificationError
-from ortpack_build.kit import model as model_of_kits
+from ortpack_build import proof
+from ortpack_build.base.cache import Cache
+from ortpack_build.base.errors import ModelError, UsageError, VerificationError
+from ortpack_build.base.report import Reporter
+from ortpack_build.catalog import host, manifests
+from ortpack_build.kit import settings as kit_settings
 from ortpack_build.ops import full_runtime
-from ortpack_build.proof.abroad import Abroad
-from ortpack_build.report import Reporter
-from ortpack_build.verify import native
+from ortpack_build.proof.emulated import Abroad
+from ortpack_build.verify import run_from_c
 from support import models
 from support.official import OLDER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ortpack_build.bundle.runtime_json import Proven
     from ortpack_build.ops.full_runtime import FullRuntime
-    from ortpack_build.runtime_json import Proven
 
 onnx = pytest.importorskip("onnx")
 from support.graphs import model, node, tensor, tensor_type, typed  # noqa: E402 - it imports onnx
@@ -31,7 +32,7 @@ from support.graphs import model, node, tensor, tensor_type, typed  # noqa: E402
 
 @pytest.fixture(scope="session")
 def official(cache: Path) -> FullRuntime:
-    return full_runtime.obtain(manifest.load(None), Cache(root=cache), Reporter(), OLDER)
+    return full_runtime.obtain(manifests.load(None), Cache(root=cache), Reporter(), OLDER)
 
 
 _SMALL = Path(models.__file__).with_name("small_models")
@@ -55,13 +56,13 @@ def place(request: pytest.FixtureRequest, cache: Path) -> Abroad | None:
     """Where the runtime that is to be proven runs: below the loader, or as on other targets, but this machine's own."""
     if request.param == "loader":
         return None
-    target = host.detect().target(manifest.load().targets)
-    if target not in {tool.host for tool in model_of_kits.load().tools}:
+    target = host.detect().target(manifests.load().targets)
+    if target not in {tool.host for tool in kit_settings.load().tools}:
         pytest.skip("zig is not pinned for this machine")
-    kits = model_of_kits.load()
+    kits = kit_settings.load()
     zig = kits.tool("zig", target)
-    program = native.compiled(kits.target(target).zig_target, zig, Cache(root=cache), Reporter())
-    return Abroad(below="nothing", runner=native.Runner(start=[str(program)], below="nothing"))
+    program = run_from_c.compiled(kits.target(target).zig_target, zig, Cache(root=cache), Reporter())
+    return Abroad(below="nothing", runner=run_from_c.Runner(start=[str(program)], below="nothing"))
 
 
 def unary(path: Path, op: str) -> Path:

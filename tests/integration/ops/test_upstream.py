@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ortpack_build.kernels import reduction
+from ortpack_build.kernels import type_lists
 from ortpack_build.ops import Types, config, models, vocabulary
 from support import operators
 from support.models import MODELS, model
@@ -85,13 +85,13 @@ def test_upstream_reads_ours_alike(made: Path, tmp_path: Path) -> None:
 def test_type_lists_for_the_compiler_are_those_of_upstream(made: Path) -> None:
     for path in made.glob("*_and_types*.config"):
         ops = config.read(path, vocabulary.shipped())
-        assert sorted(reduction.overrides(ops)) == upstream_reads(path)["types"]
+        assert sorted(type_lists.overrides(ops)) == upstream_reads(path)["types"]
 
 
 def test_types_that_are_allowed_for_all_too(tmp_path: Path) -> None:
     path = tmp_path / "my.config"
     path.write_text("!globally_allowed_types;float,int64_t,bool\nai.onnx;13;Cast\n")
-    assert list(reduction.overrides(config.read(path))) == upstream_reads(path)["types"]
+    assert list(type_lists.overrides(config.read(path))) == upstream_reads(path)["types"]
 
 
 def test_the_list_of_operators_is_current() -> None:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import platformdirs
 import pytest
 
-from ortpack_build import bundle, manifest, prebuilt, spec
-from ortpack_build.cache import Cache
-from ortpack_build.fetch import fetch
-from ortpack_build.report import Reporter
-from ortpack_build.runtime_json import parse
+from ortpack_build.base.cache import Cache
+from ortpack_build.base.report import Reporter
+from ortpack_build.bundle import assemble as bundle
+from ortpack_build.bundle.runtime_json import parse
+from ortpack_build.catalog import manifests, spec
+from ortpack_build.origin import prebuilt
+from ortpack_build.origin.pip_wheel import fetch
 from support.models import model
 from support.runs import last_line
 from support.sites import needs_no_driver
@@ -39,7 +41,7 @@ NO_DRIVER = "cuda: this machine has no NVIDIA driver: install NVIDIA's driver"
 @pytest.fixture(scope="module")
 def cuda() -> Path:
     """The runtime's folder, as the wheel has it, without packing 300 MB."""
-    resolved = spec.resolve(manifest.load(), "cuda", "linux-x86_64")
+    resolved = spec.resolve(manifests.load(), "cuda", "linux-x86_64")
     cache = Cache(root=platformdirs.user_cache_path("ortpack") / "tests" / "build")
 
     def make(folder: Path) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from ortpack_build.errors import OpConfigError
-from ortpack_build.ops import OpSet, closure, commands, parse, vocabulary
-from ortpack_build.report import Reporter
+from ortpack_build.base.errors import OpConfigError
+from ortpack_build.base.report import Reporter
+from ortpack_build.ops import OpSet, closure, needs, parse, vocabulary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,12 +34,12 @@ def test_what_holds_for_all_operators_stays(ops: OpSet) -> None:
 def test_a_config_may_ask_for_everything(tmp_path: Path) -> None:
     path = tmp_path / "all.config"
     path.write_text("!no_ops_specified_means_all_ops_are_required\n")
-    request = commands.Request(configs=(path,), flavour="ort", arch="x86_64")
+    request = needs.OperatorQuery(configs=(path,), flavour="ort", arch="x86_64")
 
     def full() -> NoReturn:
         raise AssertionError("no model, no runtime")
 
-    assert commands.needed(request, full, Reporter()) == OpSet.of(everything=True)
+    assert needs.needed(request, full, Reporter()) == OpSet.of(everything=True)
     path.write_text("!globally_allowed_types;float\n")
     with pytest.raises(OpConfigError, match="no operator is needed"):
-        commands.needed(request, full, Reporter())
+        needs.needed(request, full, Reporter())

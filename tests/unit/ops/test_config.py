@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ortpack_build.errors import OpConfigError
+from ortpack_build.base.errors import OpConfigError
 from ortpack_build.ops import Need, Operator, OpSet, Types, parse, read, union, write
 from ortpack_build.ops.vocabulary import shipped
 from support.opsets import opsets

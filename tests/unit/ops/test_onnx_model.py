@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ortpack_build import worker
-from ortpack_build.errors import ModelError, ToolError
+from ortpack_build.base import worker
+from ortpack_build.base.errors import ModelError, ToolError
 from ortpack_build.ops import Need, Operator, Types, models, onnx_model
 
 onnx = pytest.importorskip("onnx")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ortpack_build.errors import ModelError
+from ortpack_build.base.errors import ModelError
 from ortpack_build.ops import Operator, Types, ort_model, usage
 from ortpack_build.ops.usage import Use, Value
 from support.flatbuffer import Number, Table, write

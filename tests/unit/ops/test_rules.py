@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from ortpack_build import manifest
+from ortpack_build.catalog import manifests
 from ortpack_build.ops import Need, Operator, OpSet, Types, rules, vocabulary
 from ortpack_build.ops.rules import Situation
 from support.opsets import opsets
@@ -78,5 +78,5 @@ def test_the_data_names_operators_and_architectures_that_there_are() -> None:
             assert text == "*" or known.builtin(domain), text
     families = set(data.families)
     assert all(families >= set(line.families) for line in (*data.rules, *data.absent, *data.beside))
-    arm = {target.arch for target in manifest.load(None).targets.values() if target.arch.startswith(("arm", "aarch"))}
+    arm = {target.arch for target in manifests.load(None).targets.values() if target.arch.startswith(("arm", "aarch"))}
     assert arm <= {arch for arches in data.families.values() for arch in arches}

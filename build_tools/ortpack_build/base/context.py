@@ -1,0 +1,27 @@
+"""What every stage takes from the outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ortpack_build.base.cache import Cache
+    from ortpack_build.base.report import Reporter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What the stages take from the outside.
+
+    Attributes:
+        cache: where fetched and made things are kept.
+        report: where progress is shown.
+        environ: the variables of the process, for the programs that a stage starts.
+    """
+
+    cache: Cache
+    report: Reporter
+    environ: Mapping[str, str]

@@ -1,0 +1,84 @@
+"""What a native library is and needs, read with LIEF: one value for ELF, Mach-O and PE."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ortpack_build.base.errors import BinaryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+_SYMBOL_VERSION = re.compile(r"([A-Za-z]+)_(\d+(?:\.\d+)*)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinaryFacts:
+    """A native library. `hardening` says of each protection that the format knows whether it is on."""
+
+    os: str  # linux, macos or windows
+    arch: str  # as wheel tags spell it
+    needed: tuple[str, ...]
+    exports: frozenset[str]
+    symbol_versions: frozenset[str] = frozenset()  # ELF, e.g. GLIBC_2.28, of all needed libraries
+    versions_of: Mapping[str, frozenset[str]] = field(default_factory=dict)  # the same by needed library
+    minimum_os: str | None = None  # Mach-O
+    rpaths: tuple[str, ...] = ()
+    hardening: Mapping[str, bool] = field(default_factory=dict)
+
+
+def inspect(file: Path, arch: str) -> BinaryFacts:
+    """Read a library; of a Mach-O file for several architectures, the part for `arch`.
+
+    Raises:
+        BinaryError: the file is no native library, damaged, or of an unknown architecture.
+    """
+    from ortpack_build.base import native_library_reader  # noqa: PLC0415 - slow, and few commands look into a library
+
+    try:
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # of numbers that LIEF has no name for
+            found = native_library_reader.read(file, arch)
+    except Exception as error:  # LIEF has no error class of its own: damaged files raise whatever comes up
+        raise BinaryError(f"{file.name} is a damaged native library, or of a kind unknown here: {error!r}.") from error
+    if found is None:
+        raise BinaryError(f"{file.name} is no native library (not ELF, Mach-O or PE), or damaged.")
+    return found
+
+
+# An absolute path of a source or object file, and any path below where people and builders have their files.
+_PATH = re.compile(
+    rb"(?<![\w.:$~/\\-])(?:"
+    rb"/(?:[\w.+@~-]+/)*[\w.+@~-]+\.(?:c|cc|cpp|cxx|h|hh|hpp|inc|S|s|a|o|py)(?![\w.])"
+    rb"|/(?:home|root|Users|tmp|build|builds|mnt|__w)/[\w.+@~/-]+"
+    rb"|[A-Za-z]:[\\/](?:[\w.+@~ -]+[\\/])+[\w.+@~-]+"
+    rb")"
+)
+
+
+def build_paths(data: bytes) -> tuple[str, ...]:
+    """Paths in a library's bytes that look as if they were those of the machine that built it, each once."""
+    return tuple(sorted({found[0].decode("ascii", "replace") for found in _PATH.finditer(data)}))
+
+
+def split_version(symbol_version: str) -> tuple[str, str] | None:
+    """`GLIBC_2.28` → (`GLIBC`, `2.28`); None when it has no number (`GLIBC_PRIVATE`, `CXXABI_TM_1`)."""
+    match = _SYMBOL_VERSION.fullmatch(symbol_version)
+    return (match[1], match[2]) if match else None
+
+
+def whence(library: str, libraries: Mapping[str, Iterable[str]], bundled: Iterable[str], os: str) -> str | None:
+    """Where a needed library comes from: `bundle`, a key of `libraries` with a pattern for it, or None: nowhere."""
+
+    def same(name: str, pattern: str) -> bool:
+        if os == "windows":
+            return fnmatch.fnmatchcase(name.lower(), pattern.lower())
+        return fnmatch.fnmatchcase(name, pattern)
+
+    if any(same(library.rpartition("/")[2], name) for name in bundled):
+        return "bundle"
+    return next((origin for origin, names in libraries.items() if any(same(library, name) for name in names)), None)

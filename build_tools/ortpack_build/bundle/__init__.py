@@ -1,0 +1,1 @@
+"""A folder that is ready to run, and the wheel that it is packed into."""

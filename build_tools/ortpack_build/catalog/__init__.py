@@ -1,0 +1,1 @@
+"""The manifests, what they say of this machine, and the spec that a wanted variant resolves to."""

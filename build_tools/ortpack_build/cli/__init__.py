@@ -1,0 +1,1 @@
+"""The command `ortpack-build`: parses and prints."""

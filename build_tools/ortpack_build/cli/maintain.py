@@ -1,0 +1,145 @@
+"""The commands about all variants at once: `wheels`, `extras` and `docs`."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ortpack_build.base.cache import Cache
+from ortpack_build.base.errors import ManifestError, UsageError, storage_error
+from ortpack_build.catalog import extras, manifests, variants_page
+from ortpack_build.cli.options import add_cache
+from ortpack_build.products import wheels as wheel_set
+from ortpack_build.products.wheel import Settings, build, epoch
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from ortpack_build.base.report import Reporter
+    from ortpack_build.bundle.wheel import Wheel
+    from ortpack_build.catalog.spec import Spec
+    from ortpack_build.cli.options import Command
+    from ortpack_build.products.wheels import SizeRow
+
+
+def add_commands(command: Command) -> None:
+    """Add them to the command line."""
+    text = (
+        "Build the wheels of many variants, in parallel, from the newest official release of each. Prints a table of "
+        "their sizes beside those of the official files."
+    )
+    wheels = command("wheels", _wheels, text)
+    wheels.add_argument("names", nargs="*", metavar="VARIANT", help="e.g. cpu openvino")
+    wheels.add_argument("--all", action="store_true", dest="every", help="every variant")
+    wheels.add_argument("--target", action="append", metavar="T", help="only for this platform; may be repeated")
+    wheels.add_argument("--origin", choices=("prebuilt",), default="prebuilt", help="official binaries (the default)")
+    wheels.add_argument("--out", type=Path, default=Path("dist"), metavar="DIR", help="where they go (default: dist)")
+    wheels.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="at once (default: %(default)s)"
+    )
+    wheels.add_argument("--json", action="store_true", help="print JSON")
+    add_cache(wheels)
+
+    text = "Check the extras of the loader's pyproject.toml against the manifests, or with --write put them right."
+    sub = command("extras", _extras, text)
+    sub.add_argument("file", type=Path, metavar="PYPROJECT", help="the loader's pyproject.toml")
+    sub.add_argument("--write", action="store_true", help="write them")
+
+    text = "Print the page about the variants (docs/variants.md), or with --write put it there."
+    sub = command("docs", _docs, text)
+    sub.add_argument("--write", type=Path, metavar="FILE", help="where it goes")
+
+
+def write(path: Path, text: str, report: Reporter) -> None:
+    """Write a generated file.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise storage_error("The file", path, error) from error
+    report.note(f"Wrote {path}")
+
+
+def _wheels(options: argparse.Namespace, report: Reporter) -> int:
+    catalog = manifests.load(options.variants)
+    if bool(options.names) == options.every:
+        raise UsageError("Name the variants, or say --all.", hint=f"There are {', '.join(catalog.variants)}.")
+    if options.jobs < 1:
+        raise UsageError(f"--jobs {options.jobs} is no number of jobs.", hint="It is 1 or more.")
+    settings = Settings(
+        out=options.out,
+        cache=Cache(root=options.cache, on_wait=lambda _name: None),  # of two that share an official wheel
+        report=report,
+        epoch=epoch(os.environ),
+    )
+    specs = wheel_set.choose(catalog, list(dict.fromkeys(options.names)) or list(catalog.variants), options.target)
+    if not specs:
+        raise UsageError(f"None of {', '.join(options.names or catalog.variants)} is made for that target.")
+
+    def one(spec: Spec, reporter: Reporter) -> Wheel:
+        return build(spec, replace(settings, report=reporter))
+
+    outcomes = wheel_set.make(specs, one, report, jobs=options.jobs)
+    rows = wheel_set.sizes(catalog, outcomes)
+    made = [outcome.wheel.path for outcome in outcomes if outcome.wheel is not None]
+    if options.json:
+        lines = [{**asdict(row), "ratio": row.ratio} for row in rows]
+        print(json.dumps({"wheels": [str(path) for path in made], "sizes": lines}, indent=2))
+    else:
+        report.table(("variant", "release", "wheels", "MB", "official", "wheels", "MB", "ratio"), _cells(rows))
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    if failed:
+        first = failed[0].error
+        assert first is not None  # noqa: S101 - that is how they were chosen
+        names = ", ".join(f"{outcome.spec.variant} for {outcome.spec.target}" for outcome in failed)
+        raise type(first)(f"{len(failed)} of {len(outcomes)} wheels could not be made: {names}.")
+    return 0
+
+
+def _cells(rows: Sequence[SizeRow]) -> list[list[str]]:
+    return [
+        [
+            row.variant,
+            row.version,
+            str(row.wheels),
+            f"{row.size / 1e6:.2f}",
+            row.official,
+            str(row.official_wheels or ""),
+            f"{row.official_size / 1e6:.1f}" if row.official_size else "",
+            f"{row.ratio:.3f}" if row.ratio is not None else "",
+        ]
+        for row in rows
+    ]
+
+
+def _extras(options: argparse.Namespace, report: Reporter) -> int:
+    catalog = manifests.load(options.variants)
+    try:
+        text = options.file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{options.file} can't be read: {error}.") from error
+    current = extras.replaced(text, extras.extras(catalog))
+    if options.write:
+        write(options.file, current, report)
+    elif current != text:
+        raise ManifestError(
+            f"The extras in {options.file} are not those of the manifests.",
+            hint="`ortpack-build extras --write` puts them right.",
+        )
+    return 0
+
+
+def _docs(options: argparse.Namespace, report: Reporter) -> int:
+    text = variants_page.page(manifests.load(options.variants))
+    if options.write is None:
+        print(text, end="")
+    else:
+        write(options.write, text, report)
+    return 0

@@ -1,0 +1,240 @@
+"""`variants/kits/kits.toml`: how ORT is compiled into kits."""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from ortpack_build.base.errors import ManifestError, UsageError, nearest
+from ortpack_build.catalog.manifests import Sha256, Version, read, shipped_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Flavour = Literal["onnx", "ort"]
+
+
+class _Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Instead(_Model, frozen=True):
+    """A function of a library that is linked in, exchanged for a shorter one."""
+
+    symbol: str
+    code: Annotated[str, Meta(description="C, a definition of `{name}`")]
+
+
+class Group(_Model, frozen=True):
+    """Files of ORT's own that get more flags."""
+
+    name: str
+    files: Annotated[str, Meta(description="Regular expression of CMake's, searched in the absolute path")]
+    flags: tuple[str, ...]
+    toolchains: Annotated[tuple[str, ...], Meta(description="Those that know the flags; none: all do")] = ()
+
+
+class WithoutExceptions(_Model, frozen=True):
+    """A kit whose errors end the process."""
+
+    options: Annotated[dict[str, str], Meta(description="For CMake, on top of the flavour's")]
+    instead: Annotated[tuple[Instead, ...], Meta(description="Where LLD links, besides those of `link`")] = ()
+    groups: Annotated[tuple[Group, ...], Meta(description="After those of every kit and of the processor")] = ()
+    discard: Annotated[tuple[str, ...], Meta(description="Sections that LLD leaves out of libraries")] = ()
+
+
+class FlavourLine(_Model, frozen=True):
+    """What a kit can load."""
+
+    model_formats: tuple[Literal["onnx", "ort"], ...]
+    options: Annotated[dict[str, str], Meta(description="For CMake, on top of those of every kit")]
+    without_exceptions: Annotated[WithoutExceptions | None, Meta(description="If it can do without")] = None
+
+
+class Flags(_Model, frozen=True):
+    """Compiler flags of every file."""
+
+    c: Annotated[tuple[str, ...], Meta(description="C and C++")]
+    cxx: Annotated[tuple[str, ...], Meta(description="C++ only")]
+    release: Annotated[tuple[str, ...], Meta(description="Optimisation, unless a group says otherwise")]
+
+
+class Effort(_Model, frozen=True):
+    """How long files take to compile, beside each other."""
+
+    files: Annotated[str, Meta(description="Regular expression, searched in the object's path")]
+    weight: Annotated[float, Meta(gt=0)]
+
+
+class Link(_Model, frozen=True):
+    """How a library is linked from a kit."""
+
+    roots: Annotated[tuple[str, ...], Meta(min_length=1, description="Symbols to start from, and to export")]
+    flags: Annotated[tuple[str, ...], Meta(description="For the linker itself")]
+    instead: Annotated[tuple[Instead, ...], Meta(description="Where LLD links")] = ()
+
+
+class TargetLine(_Model, frozen=True):
+    """A platform that kits are compiled for."""
+
+    baseline: Annotated[Version, Meta(description="Oldest libc")]
+    tag: Annotated[str, Meta(description="Platform tag of wheels, for libraries that zig linked")]
+    zig: Annotated[str, Meta(description="zig's name of it")]
+    system: Annotated[str, Meta(description="CMAKE_SYSTEM_NAME")]
+    processor: Annotated[str, Meta(description="CMAKE_SYSTEM_PROCESSOR, a line of `processors`")]
+    library: Annotated[str, Meta(description="File name of a shared library; {ort} is the release")]
+    libraries: Annotated[tuple[str, ...], Meta(description="Of the system, as linker flags")] = ()
+
+    @property
+    def zig_target(self) -> str:
+        """zig's name of it with the baseline."""
+        return self.zig.format(baseline=self.baseline)
+
+    @property
+    def wheel_tag(self) -> str:
+        """The platform tag with the baseline."""
+        return self.tag.format(baseline=self.baseline.replace(".", "_"))
+
+
+class Processor(_Model, frozen=True):
+    """What is compiled otherwise for a kind of processor."""
+
+    flags: Annotated[tuple[str, ...], Meta(description="C and C++")]
+    arguments: Annotated[dict[str, str], Meta(description="Compiler arguments → what zig wants instead")] = {}
+    groups: Annotated[tuple[Group, ...], Meta(description="After those of every kit")] = ()
+
+
+class ZigLine(_Model, frozen=True):
+    """Zig as a compiler, for every target."""
+
+    flags: Annotated[tuple[str, ...], Meta(description="For compiling")] = ()
+    link: Annotated[tuple[str, ...], Meta(description="For LLD itself")] = ()
+
+
+class CompilerLine(_Model, frozen=True):
+    """A compiler that the machine may have."""
+
+    c: str
+    cxx: str
+    oldest: Version
+    link: Annotated[tuple[str, ...], Meta(description="Flags for linking")] = ()
+
+
+class Tool(_Model, frozen=True):
+    """A program out of a wheel."""
+
+    name: str
+    host: str
+    version: str
+    file: str
+    sha256: Sha256
+    program: Annotated[str, Meta(description="Path in the wheel")]
+    distribution: Annotated[str, Meta(description="If it is not the name")] = ""
+
+
+class Kits(_Model, frozen=True):
+    """kits.toml"""
+
+    schema: Literal[1]
+    headers: Annotated[tuple[str, ...], Meta(description="Headers of ORT's tree that go into a kit, as patterns")]
+    options: dict[str, str]
+    flavours: dict[Flavour, FlavourLine]
+    flags: Flags
+    groups: tuple[Group, ...]
+    effort: tuple[Effort, ...]
+    link: Link
+    targets: dict[str, TargetLine]
+    processors: dict[str, Processor]
+    zig: ZigLine
+    compilers: dict[str, CompilerLine]
+    tools: tuple[Tool, ...]
+
+    def target(self, name: str) -> TargetLine:
+        """The line of a target.
+
+        Raises:
+            UsageError: kits are not made for it.
+        """
+        if name not in self.targets:
+            raise UsageError(f"Kits are not made for {name}.", hint=nearest(name, self.targets))
+        return self.targets[name]
+
+    def processor(self, target: str) -> Processor:
+        """The processor of a target.
+
+        Raises:
+            UsageError: kits are not made for it.
+        """
+        return self.processors[self.target(target).processor]
+
+    def effort_of(self, step: str) -> float:
+        """How long a step of a build takes, beside others, by the file that it makes; 0 if no line matches."""
+        return next((line.weight for line in self.effort if re.search(line.files, step)), 0.0)
+
+    def with_baseline(self, name: str, baseline: str) -> Kits:
+        """The same, but for the oldest libc of a target.
+
+        Raises:
+            UsageError: kits are not made for it, its libc can't be chosen, or that is no version.
+        """
+        line = self.target(name)
+        if "{baseline}" not in line.zig:
+            raise UsageError(f"The libc of {name} is the one that zig brings, {line.baseline}: --baseline has no say.")
+        if not re.fullmatch(r"\d{1,3}\.\d{1,3}", baseline):
+            raise UsageError(f"--baseline {baseline!r} is no version of a libc.", hint=f"For instance {line.baseline}.")
+        return replace(self, targets={**self.targets, name: replace(line, baseline=baseline)})
+
+    def without_exceptions(self, flavour: Flavour) -> WithoutExceptions:
+        """What a kit of a flavour without exceptions is made with.
+
+        Raises:
+            UsageError: the flavour can't do without.
+        """
+        found = self.flavours[flavour].without_exceptions
+        if found is None:
+            able = [name for name, line in self.flavours.items() if line.without_exceptions is not None]
+            raise UsageError(
+                f"The {flavour} flavour needs exceptions: ONNX Runtime leaves them out of minimal builds only.",
+                hint=f"Leave --no-exceptions out, or take --flavour {' or '.join(able)}.",
+            )
+        return found
+
+    def tool(self, name: str, host: str) -> Tool:
+        """A tool for the machine that compiles.
+
+        Raises:
+            UsageError: none is pinned for that machine.
+        """
+        found = next((tool for tool in self.tools if (tool.name, tool.host) == (name, host)), None)
+        if found is None:
+            hosts = sorted({tool.host for tool in self.tools})
+            raise UsageError(f"No {name} is pinned for {host}; kits are compiled on {', '.join(hosts)}.")
+        return found
+
+
+def load(folder: Path | None = None) -> Kits:
+    """The shipped data, or that of `folder`.
+
+    Raises:
+        ManifestError: it has a mistake.
+    """
+    path = (folder or shipped_folder() / "kits") / "kits.toml"
+    kits = read(path, Kits)
+    smaller = [line.without_exceptions.groups for line in kits.flavours.values() if line.without_exceptions]
+    own = [line.groups for line in kits.processors.values()]
+    patterns = [(f"groups ({group.name})", group.files) for group in chain(kits.groups, *own, *smaller)]
+    patterns += [(f"effort[{index}]", line.files) for index, line in enumerate(kits.effort)]
+    for where, pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ManifestError(f"{path}: {where}.files: {error}.") from error
+    for name, line in kits.targets.items():
+        if line.processor not in kits.processors:
+            hint = nearest(line.processor, kits.processors)
+            raise ManifestError(f"{path}: targets.{name}.processor: {line.processor!r} is unknown. {hint}")
+    return kits

@@ -1,0 +1,206 @@
+"""Objects of a kit compiled anew, for the types that are needed: few files, with the very flags of the kit.
+
+They are kept in the cache, and so is the configured tree that they are compiled in: only the first time asks CMake.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from ortpack_build.base.ar import read_archive
+from ortpack_build.base.errors import KitError, SourceError
+from ortpack_build.base.hashing import sha256, sha256_of
+from ortpack_build.kernels import type_lists
+from ortpack_build.kit.compile import refuse_paths
+from ortpack_build.kit.work_tree import ORT, Tree, exclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from ortpack_build.base.cache import Cache
+    from ortpack_build.base.report import Reporter, Step
+    from ortpack_build.kernels.index import KernelId
+    from ortpack_build.kernels.type_lists import Argument
+    from ortpack_build.kit.format import Kit
+    from ortpack_build.kit.inputs import KitInputs, Programs
+    from ortpack_build.ops.opset import OpSet
+
+_RECIPE = 1  # raise it when the same inputs make other objects
+_NAME = "reduced.json"
+
+
+class Object(Struct, frozen=True, kw_only=True):
+    """A member of an archive of the kit, compiled anew."""
+
+    archive: str
+    member: int  # from 0
+    file: str
+    sha256: str
+
+
+class ReducedJson(Struct, frozen=True, kw_only=True):
+    """What was made.
+
+    Attributes:
+        types: `domain;operator;input or output;types` for each argument that is left with some types only.
+        seconds: that it took.
+    """
+
+    objects: tuple[Object, ...]
+    types: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reduced:
+    """The objects, and what is said of them."""
+
+    folder: Path
+    about: ReducedJson
+    new: bool  # made just now, not found in the cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Concerned:
+    """An object of the build whose source asks for types that are restricted."""
+
+    archive: str
+    member: int
+    object: str  # ninja's name of it
+    arguments: frozenset[Argument]
+
+
+def reduce_types(
+    order: KitInputs,
+    programs: Programs,
+    kit: Kit,
+    kernels: Iterable[KernelId],
+    ops: OpSet,
+    *,
+    jobs: int,
+    cache: Cache,
+    report: Reporter,
+    environ: Mapping[str, str],
+    step: Step,
+) -> Reduced:
+    """Compile the files of these kernels that honour lists of types, or take them from the cache.
+
+    Args:
+        order: what the kit was made of.
+        programs: what compiles.
+        kit: the kit.
+        kernels: those of the kit's that are linked.
+        ops: says which types are needed.
+        jobs: how many compilers run at once.
+        cache: keeps the objects, and the tree that they are compiled in.
+        report: told what is going on.
+        environ: of the compilers.
+        step: shows the progress.
+
+    Raises:
+        KitError: the kit is not what `order` makes.
+        ToolError: CMake or a compiler failed; says which command and its errors.
+        StorageError: the disk is full.
+        SourceError: the sources, or the kit, are not as expected.
+    """
+    if order.key != kit.about.key:
+        raise KitError(
+            "The kit was made of other sources, or with other flags or tools, than this ortpack-build compiles with: "
+            "files of it can't be compiled anew for fewer types.",
+            hint="Leave --reduce-types out, or leave --from out so that a kit is made here.",
+        )
+    lines = type_lists.overrides(ops)
+    symbols = sorted({kernel.symbol for kernel in kernels})
+    key = sha256(msgspec.json.encode([_RECIPE, order.key, lines, symbols]))
+    work, started = cache.path("configured", order.key), time.monotonic()
+    is_new = False
+
+    def make(folder: Path) -> None:
+        nonlocal is_new
+        is_new = True
+        work.mkdir(parents=True, exist_ok=True)
+        with exclusive(work / "running", report) as held:
+            # No launcher: the objects are kept here, and the tree must outlive one that is uninstalled.
+            programs_ = replace(programs, launcher=None)
+            shared = cache.root / "toolchain"
+            tree = Tree(order, programs_, jobs=jobs, work=work, shared=shared, environ=environ, report=report)
+            tree.prepare(held)
+            concerned = list(_concerned(tree, kit, set(symbols), ops))
+            _write(tree.source / ORT / type_lists.OVERRIDES, lines)
+            for one in concerned:  # what ninja was stopped at must not pass for what is asked for now
+                (tree.build / one.object).unlink(missing_ok=True)
+            if concerned:
+                tree.compile([one.object for one in concerned], step, held)
+            objects = [_taken(one, tree, folder / f"{number}.o") for number, one in enumerate(concerned)]
+        arguments = frozenset[type_lists.Argument]().union(*(one.arguments for one in concerned))
+        types = [f"{argument};{','.join(names)}" for argument, names in type_lists.allowed(ops, arguments).items()]
+        about = ReducedJson(objects=tuple(objects), types=tuple(types), seconds=time.monotonic() - started)
+        (folder / _NAME).write_bytes(msgspec.json.encode(about))
+
+    entry = cache.get("reduced", key, make, check=_whole)
+    about = msgspec.json.decode((entry / _NAME).read_bytes(), type=ReducedJson)
+    return Reduced(folder=entry, about=about, new=is_new)
+
+
+def _concerned(tree: Tree, kit: Kit, symbols: set[str], ops: OpSet) -> Iterator[_Concerned]:
+    for path, name in zip(kit.archives, tree.archives(), strict=True):
+        archive = read_archive(path)
+        members = sorted({number for symbol in symbols & archive.symbols.keys() for number in archive.symbols[symbol]})
+        if not members:
+            continue
+        objects = [file for file in tree.inputs(name) if file.endswith(".o")]
+        if tuple(file.rpartition("/")[2] for file in objects) != archive.names:
+            raise SourceError(f"{path.name} of the kit has other objects than ONNX Runtime's build puts into it.")
+        for member in members:
+            source = tree.build / tree.inputs(objects[member])[0]
+            arguments = type_lists.asked(source.read_text(encoding="utf-8", errors="replace"))
+            if type_lists.allowed(ops, arguments):
+                yield _Concerned(archive=path.name, member=member, object=objects[member], arguments=arguments)
+
+
+def _write(file: Path, lines: Iterable[str]) -> None:
+    text = file.read_text(encoding="utf-8")
+    wanted = type_lists.inserted(text, lines)
+    if text != wanted:
+        file.unlink()  # others may have a hard link to it
+        file.write_text(wanted, encoding="utf-8")
+
+
+def _taken(one: _Concerned, tree: Tree, target: Path) -> Object:
+    shutil.copyfile(tree.build / one.object, target)
+    refuse_paths([target], tree.work)
+    return Object(archive=one.archive, member=one.member, file=target.name, sha256=sha256_of(target))
+
+
+def _whole(folder: Path) -> bool:
+    try:
+        about = msgspec.json.decode((folder / _NAME).read_bytes(), type=ReducedJson)
+        return all(sha256_of(folder / one.file) == one.sha256 for one in about.objects)
+    except (OSError, msgspec.DecodeError):
+        return False
+
+
+def exchanged(kit: Kit, reduced: Reduced, folder: Path) -> tuple[Kit, tuple[Path, ...]]:
+    """The kit with these objects in place of its own, and the archives with them, new files in `folder`.
+
+    The archives lack a table of symbols that is right until `ranlib` has made it.
+
+    Raises:
+        OSError: writing failed.
+    """
+    members: dict[str, dict[int, bytes]] = {}
+    for one in reduced.about.objects:
+        members.setdefault(one.archive, {})[one.member] = (reduced.folder / one.file).read_bytes()
+    exchanged_: dict[str, Path] = {}
+    for path in kit.archives:
+        if path.name in members:
+            exchanged_[path.name] = folder / path.name
+            (folder / path.name).write_bytes(read_archive(path).exchanged(members[path.name]))
+    return replace(kit, exchanged=exchanged_), tuple(exchanged_.values())

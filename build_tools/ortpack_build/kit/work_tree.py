@@ -1,0 +1,242 @@
+"""ONNX Runtime's sources, configured: a work folder with CMake's build tree, and ninja in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from ortpack_build.base.errors import SourceError, ToolError
+from ortpack_build.kit import ninja
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from ortpack_build.base.report import Reporter, Step
+    from ortpack_build.kit.inputs import KitInputs, Programs
+    from ortpack_build.kit.settings import Group
+    from ortpack_build.toolchain import Compilers
+
+if sys.platform != "win32":
+    import fcntl
+
+ORT = "onnxruntime"
+_SAY_EVERY = 30.0  # seconds between lines where no bar is drawn
+_CONFIGURED = "configured"
+# The launcher's own variables go to it as they are; nothing else of the environment reaches the compilers.
+_PASSED = ("PATH", "HOME", "TMPDIR", "LANG", "USER")
+_PASSED_PREFIXES = ("CCACHE_", "SCCACHE_", "AWS_", "REDIS_")
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, report: Reporter) -> Iterator[tuple[int, ...]]:
+    """A lock whose descriptor ninja inherits: a ninja that outlived its killed builder still holds it."""
+    if sys.platform == "win32":  # no inherited locks; kits are not compiled there
+        yield ()
+        return
+    held = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report.note("Waiting for compilers that a killed build left running")
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield (held,)
+    finally:
+        os.close(held)
+
+
+class Tree:
+    """A work folder, which may hold what an earlier build did. Only who has its lock (`alone`) may use it."""
+
+    def __init__(
+        self,
+        order: KitInputs,
+        programs: Programs,
+        *,
+        jobs: int,
+        work: Path,
+        shared: Path,
+        environ: Mapping[str, str],
+        report: Reporter,
+    ) -> None:
+        self.order = order
+        self.programs = programs
+        self.jobs = jobs
+        self.work = work
+        self.report = report
+        self.source = work / "src"
+        self.build = work / "build"
+        self.line = order.kits.target(order.target)
+        (work / "tool").mkdir(exist_ok=True)
+        self.compilers: Compilers = order.toolchain.install(work / "tool", root=work, shared=shared)
+        self.environ = {
+            name: value for name, value in environ.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)
+        }
+        self.environ |= {"LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": "315532800", **self.compilers.environ}
+        if programs.launcher is not None:
+            identity = ",".join(f"{name}={value}" for name, value in sorted(order.toolchain.identity.items()))
+            # The compiler is a wrapper whose own bytes say nothing; file names must not tell work folders apart.
+            self.environ |= {
+                "CCACHE_BASEDIR": str(work),
+                "CCACHE_NOHASHDIR": "1",
+                "CCACHE_COMPILERCHECK": f"string:{identity}",
+                "SCCACHE_BASEDIRS": str(work),
+            }
+            self.environ.setdefault("CCACHE_COMPILERTYPE", "gcc" if identity.startswith("name=gcc") else "clang")
+
+    def prepare(self, held: Sequence[int]) -> None:
+        """Lay the sources out and run CMake, unless that was done here before.
+
+        Args:
+            held: file descriptors that CMake keeps open, so that it is known to run should this process be killed.
+
+        Raises:
+            ToolError: CMake failed; says why.
+        """
+        self._lay_out()
+        self._configure(held)
+
+    def _lay_out(self) -> None:
+        # Hard links where the file system has them: the tree is half a gigabyte.
+        if (self.work / "laid-out").exists():
+            return
+        shutil.rmtree(self.source, ignore_errors=True)
+        shutil.copytree(self.order.tree.path, self.source, symlinks=True, copy_function=_link_or_copy)
+        (self.work / "laid-out").touch()
+
+    def _configure(self, held: Sequence[int]) -> None:
+        stamp = self.work / _CONFIGURED
+        # CMake wrote the folder's path everywhere.
+        if stamp.exists() and stamp.read_text(encoding="utf-8") == str(self.work):
+            return
+        groups = self.work / "groups.cmake"
+        groups.write_text(groups_cmake(self.order.groups), encoding="utf-8")
+        options = dict(self.order.options)
+        options |= {"CMAKE_MAKE_PROGRAM": str(self.programs.ninja), "CMAKE_PROJECT_onnxruntime_INCLUDE": str(groups)}
+        for language, program in (("C", self.compilers.c), ("CXX", self.compilers.cxx), ("ASM", self.compilers.c)):
+            options[f"CMAKE_{language}_COMPILER"] = str(program)
+        options |= {"CMAKE_AR": str(self.compilers.ar), "CMAKE_RANLIB": str(self.compilers.ranlib)}
+        if self.programs.launcher is not None:
+            options |= {f"CMAKE_{language}_COMPILER_LAUNCHER": str(self.programs.launcher) for language in ("C", "CXX")}
+        options["ONNX_CUSTOM_PROTOC_EXECUTABLE"] = str(self.programs.protoc)
+        for component in self.order.pinned.components:
+            if component.option:
+                options[component.option] = str(self.source / component.name)
+        command = [str(self.programs.cmake), "-G", "Ninja", "-S", str(self.source / ORT / "cmake")]
+        command += ["-B", str(self.build)]
+        command += [f"-D{name}={value}" for name, value in {**options, **self.compilers.options}.items()]
+        shutil.rmtree(self.build, ignore_errors=True)
+        log = self.work / "configure.log"
+        with self.report.step("Configuring"), log.open("wb") as output:
+            done = subprocess.run(
+                command,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                check=False,
+                pass_fds=held,  # should this process be killed, CMake goes on
+            )
+        if done.returncode != 0:
+            raise ToolError(
+                f"CMake failed:\n{_cmake_errors(log.read_text(encoding='utf-8', errors='replace'))}\n",
+                hint=f"Everything that it said is in {log}.",
+            )
+        stamp.write_text(str(self.work), encoding="utf-8")
+
+    def archives(self) -> tuple[str, ...]:
+        """The static libraries that the shared library would be made of, in the order of its link."""
+        library = self.line.library.format(ort=self.order.tree.ort)
+        names = [name for name in self.inputs(library) if name.endswith(".a")]
+        if not names:
+            raise SourceError(f"ONNX Runtime's build has no {library} to ask for its parts.")
+        return tuple(dict.fromkeys(names))
+
+    def inputs(self, output: str) -> tuple[str, ...]:
+        """What ninja makes a file of, in order; () if it does not know the file."""
+        command = [str(self.programs.ninja), "-C", str(self.build), "-t", "query", output]
+        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)
+        lines = done.stdout.partition("  outputs:")[0].splitlines()
+        return tuple(line.strip().lstrip("| ") for line in lines if line.startswith("    "))
+
+    def _missing(self, names: Sequence[str]) -> list[str]:
+        """The files that are still to be made for `names`, as far as ninja knows; none if it does not say."""
+        command = [str(self.programs.ninja), "-C", str(self.build), "-t", "inputs", *names]
+        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)
+        return [name for name in done.stdout.splitlines() if not (self.build / name).exists()]
+
+    def compile(self, names: Sequence[str], step: Step, held: Sequence[int]) -> None:
+        """Have ninja make these files of the build folder.
+
+        Raises:
+            ToolError: a command failed; says which, and its errors.
+            StorageError: the disk is full.
+        """
+        said = time.monotonic()
+
+        def on_progress(progress: ninja.Progress) -> None:
+            nonlocal said
+            step.advance(progress.done, progress.total, str(progress))
+            if not self.report.live and time.monotonic() - said >= _SAY_EVERY:
+                said = time.monotonic()
+                self.report.note(str(progress))
+
+        ninja.run(
+            [str(self.programs.ninja), "-C", str(self.build), "-j", str(self.jobs), *names],
+            environ=self.environ,
+            on_progress=on_progress,
+            effort=self.order.kits.effort_of,
+            whole=sum(map(self.order.kits.effort_of, self._missing(names))),
+            log=self.work / "compile.log",
+            held=held,
+        )
+        # ninja that is told to end says that all went well.
+        if missing := [name for name in names if not (self.build / name).is_file()]:
+            raise ToolError(
+                f"Compiling ended before it was done: {missing[0]} is not there.",
+                hint="The same command goes on from here.",
+            )
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _cmake_errors(log: str) -> str:
+    lines = log.splitlines()
+    first = next((index for index, line in enumerate(lines) if line.startswith("CMake Error")), max(0, len(lines) - 20))
+    return "\n".join(lines[first : first + 30])
+
+
+def groups_cmake(groups: Sequence[Group]) -> str:
+    """CMake code, included by ORT's project, that gives the file groups their flags once all targets are known."""
+    chosen = []
+    for group in groups:
+        pattern = group.files.replace("\\", "\\\\").replace('"', '\\"')
+        chosen.append(
+            f'      if(path MATCHES "{pattern}")\n        set(flags {" ".join(group.flags)})\n      endif()\n'
+        )
+    add = '      set_property(SOURCE "${source}" APPEND PROPERTY COMPILE_OPTIONS ${flags})\n'
+    blocks = "".join(f"      set(flags)\n{block}{add}" for block in chosen)
+    return (
+        "function(ortpack_file_groups)\n"
+        "  get_property(targets DIRECTORY PROPERTY BUILDSYSTEM_TARGETS)\n"
+        "  foreach(target IN LISTS targets)\n"
+        "    get_target_property(sources ${target} SOURCES)\n"
+        "    foreach(source IN LISTS sources)\n"
+        '      get_filename_component(path "${source}" ABSOLUTE)\n'
+        f"{blocks}"
+        "    endforeach()\n"
+        "  endforeach()\n"
+        "endfunction()\n"
+        "cmake_language(DEFER DIRECTORY ${CMAKE_SOURCE_DIR} CALL ortpack_file_groups)\n"
+    )

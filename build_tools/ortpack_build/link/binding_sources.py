@@ -1,0 +1,336 @@
+"""The loader as source: its C++ and its Python modules, for packages that carry ONNX Runtime themselves.
+
+Its sources travel with this distribution, and nanobind's come from a pinned wheel. Python's headers are those of the
+interpreter that runs this, with NumPy's from a pinned wheel, or both are Debian's for the target.
+"""
+
+from __future__ import annotations
+
+import keyword
+import platform
+import re
+import sys
+import sysconfig
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from ortpack_build.base.archive import extract_all
+from ortpack_build.base.errors import FetchError, SourceError, UsageError
+from ortpack_build.base.tags import version_key
+from ortpack_build.catalog.manifests import Sha256, Version, read, shipped_folder
+from ortpack_build.machines import emulation
+from ortpack_build.origin import pip_wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ortpack_build.base.cache import Cache
+    from ortpack_build.base.report import Reporter
+
+_SHIPPED = "_loader"  # folder of the installed distribution
+_STAND_INS = {"_runtime": "_embedded"}  # module → what takes its place
+_OWN_IMPORT = re.compile(r"^(?P<indent>\s*)from ortpack(?:\.(?P<module>\w+))? import (?P<names>.+)$", re.MULTILINE)
+_RELATIVE_IMPORT = re.compile(r"^\s*from \.(?P<module>\w*) import (?P<names>\([^)]*\)|.+)$", re.MULTILINE)
+_SIZES = re.compile(r"^#define SIZEOF_LONG \d", re.MULTILINE)
+_NUMPY = "numpy"
+_ANY_IMPORT = re.compile(r"^\s*(?:import ortpack\b|from ortpack\b).*$", re.MULTILINE)
+
+
+class _Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Headers(_Model, frozen=True):
+    """A wheel that something is compiled with."""
+
+    name: str
+    version: str
+    file: str
+    sha256: Sha256
+    include: Annotated[tuple[str, ...], Meta(description="Folders of the wheel with headers")]
+    sources: Annotated[tuple[str, ...], Meta(description="Files of the wheel to compile")] = ()
+    licenses: Annotated[dict[str, str], Meta(description="Path in the wheel → file name")] = {}
+    target: Annotated[str, Meta(description="If it is for one only: goes with the interpreter's own headers")] = ""
+
+
+class BindingFile(_Model, frozen=True):
+    """binding.toml"""
+
+    schema: Literal[1]
+    python: Annotated[Version, Meta(description="Oldest Python that the module runs on")]
+    abi: Annotated[Version, Meta(description="Python whose stable ABI nanobind is compiled for; its headers have it")]
+    prelude: Annotated[str, Meta(description="Header of the binding that every file includes first")]
+    numpy: Annotated[Version, Meta(description="Oldest NumPy")]
+    fast: Annotated[tuple[str, ...], Meta(description="Files that are compiled for speed")]
+    flags: tuple[str, ...]
+    define: tuple[str, ...]
+    replaced: Annotated[tuple[str, ...], Meta(description="Requirements of the loader that a module makes needless")]
+    headers: tuple[Headers, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binding:
+    """The binding, ready to be compiled.
+
+    Attributes:
+        sources: every file to compile; `nanobind` are those of them that are nanobind's own, `fast` the names of those
+            that are compiled for speed.
+        include: folders with headers.
+        flags, define: for the compiler.
+        licenses: file name → text that goes with the module.
+        stated: what it was made of, for runtime.json.
+        identity: what tells Python's headers from others of the same version.
+    """
+
+    sources: tuple[Path, ...]
+    nanobind: frozenset[Path]
+    fast: frozenset[str]
+    include: tuple[Path, ...]
+    flags: tuple[str, ...]
+    define: tuple[str, ...]
+    licenses: Mapping[str, Path]
+    stated: Mapping[str, str]
+    identity: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PythonHeaders:
+    """Headers of Python, and of NumPy if they are of the same origin.
+
+    Attributes:
+        links: what has to be linked into the folder where things are compiled: name → folder.
+        include: folders below that one.
+        stated: name → version, and whose it is.
+        identity: what tells them from others of the same version.
+    """
+
+    links: Mapping[str, Path]
+    include: tuple[str, ...]
+    stated: Mapping[str, str] = field(default_factory=dict)
+    identity: str
+
+
+def load() -> BindingFile:
+    """The shipped data.
+
+    Raises:
+        ManifestError: it has a mistake.
+    """
+    return read(shipped_folder() / "kits" / "binding.toml", BindingFile)
+
+
+def sources_folder() -> Path:
+    """The folder with `binding/` and `ortpack/`: in the installed distribution, or in the checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / _SHIPPED
+    return installed if installed.is_dir() else package.parent.parent / "src"
+
+
+def check_name(package: str) -> str:
+    """The name of a package to embed in, if it can be one.
+
+    Raises:
+        UsageError: it can't be imported, or it is the loader's own.
+    """
+    parts = package.split(".")
+    if not package.isascii() or not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
+        raise UsageError(f"{package!r} is no name of a Python package.", hint="For instance: mylib._ort")
+    if parts[0] in ("ortpack", "ortpack_runtimes"):
+        raise UsageError(f"{package!r} belongs to the loader.", hint="Name a package of your own: mylib._ort")
+    return package
+
+
+def python_headers(target: str, host: str, cache: Cache, report: Reporter) -> PythonHeaders:
+    """This interpreter's headers if they serve the target, otherwise Debian's, out of the target's root.
+
+    Raises:
+        UsageError: there is no root for the target.
+        FetchError: Debian's can't be had.
+    """
+    data = load()
+    reason = _why_not_own(data, target, host)
+    if not reason:
+        return _own_headers()
+    try:
+        root = emulation.headers(target, cache, report)
+    except FetchError as error:
+        way = "use --linkage shared"
+        if target in _alike(data):
+            way = f"run ortpack-build with CPython {data.abi} or newer and its headers"
+            way += "" if host in _alike(data) else f" on {target}"
+        raise FetchError(
+            f"No headers of Python can be had for {target}. This interpreter's do not serve: {reason}. "
+            f"Debian's can't be fetched: {error}",
+            hint=f"{error.hint} Or {way}.".strip(),
+        ) from error
+    return PythonHeaders(
+        links={"python": root.path},
+        include=tuple(str("python" / path.relative_to(root.path)) for path in root.include),
+        stated=emulation.versions(root),
+        identity=root.path.parent.name,
+    )
+
+
+def _why_not_own(data: BindingFile, target: str, host: str) -> str:
+    """Why this interpreter's headers can't be compiled with; empty if they can."""
+    headers = _python_headers()
+    if sys.implementation.name != "cpython" or sys.version_info[:2] < version_key(data.abi)[:2]:
+        return f"{sys.implementation.name} {platform.python_version()} is not CPython {data.abi} or newer"
+    if not {target, host} <= _alike(data):
+        return f"they are of {host}"
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "a free-threaded interpreter has none for the stable ABI"
+    if not (headers / "Python.h").is_file():
+        return f"{headers} has no Python.h (python3-dev)"
+    # A distribution's may only say where the one of the platform is.
+    if target != host and not _SIZES.search((headers / "pyconfig.h").read_text(encoding="utf-8")):
+        return f"{headers / 'pyconfig.h'} gives no sizes of types, so it is for {host} only"
+    return ""
+
+
+def _alike(data: BindingFile) -> set[str]:
+    """The targets that each other's headers of Python serve."""
+    return {line.target for line in data.headers if line.name == _NUMPY}
+
+
+def _own_headers() -> PythonHeaders:
+    headers = _python_headers()
+    links, include = {"python": headers}, ["python"]
+    # Debian's pyconfig.h includes <x86_64-linux-gnu/python3.13/pyconfig.h>. The folder that has it holds the headers of
+    # this machine's libc, too.
+    platforms = sysconfig.get_config_var("MULTIARCH") or ""
+    if platforms and (headers.parent / platforms / headers.name).is_dir():
+        links[f"platform/{platforms}/{headers.name}"] = headers.parent / platforms / headers.name
+        include.append("platform")
+    return PythonHeaders(
+        links=links, include=tuple(include), stated={"python": platform.python_version()}, identity=sys.version
+    )
+
+
+def _python_headers() -> Path:
+    return Path(sysconfig.get_path("include"))
+
+
+def prepare(target: str, python: PythonHeaders, work: Path, cache: Cache, report: Reporter) -> Binding:
+    """Lay out everything that is compiled below `work`, so that no path of this machine gets into the module.
+
+    Raises:
+        FetchError: a wheel with headers can't be had.
+        ArchiveError: a wheel is damaged, or lacks a file.
+        SourceError: this distribution lacks its own sources.
+    """
+    data, own = load(), sources_folder()
+    found = sources(own / "binding")
+    if not found:
+        raise SourceError(f"{own} does not hold the loader's sources.", hint="Reinstall ortpack-build.")
+    (work / "binding").symlink_to(own / "binding")
+    for name, folder in python.links.items():
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).symlink_to(folder)
+    include, nanobind, stated = [work / name for name in python.include], [], dict(python.stated)
+    license_ = own / "LICENSE" if own.name == _SHIPPED else own.parent / "LICENSE"
+    licenses = {"ortpack-LICENSE": license_}
+    for line in data.headers:
+        if line.target not in ("", target) or line.name in python.stated:
+            continue
+        folder = _unpacked(line, cache, report)
+        (work / line.name).symlink_to(folder)
+        include += [work / line.name / path for path in line.include]
+        nanobind += [work / line.name / path for path in line.sources]
+        licenses |= {name: folder / path for path, name in line.licenses.items()}
+        stated[line.name] = line.version
+        for path in (*line.include, *line.sources, *line.licenses):
+            if not (folder / path).exists():
+                raise SourceError(f"{line.file} has no {path}.")
+    return Binding(
+        sources=(*(work / "binding" / path for path in found), *nanobind),
+        nanobind=frozenset(nanobind),
+        fast=frozenset(data.fast),
+        include=tuple(include),
+        flags=(*data.flags, *prelude(data, work / "binding")),
+        define=(*data.define, limited_api(data)),
+        licenses=licenses,
+        stated=stated,
+        identity=python.identity,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unpacked:
+    """A wheel of headers and sources, unpacked in `folder`."""
+
+    line: Headers
+    folder: Path
+
+
+def nanobind(cache: Cache, report: Reporter) -> Unpacked:
+    """nanobind's headers and sources.
+
+    Raises:
+        FetchError: its wheel can't be had.
+        ArchiveError: the wheel is damaged.
+    """
+    line = next(line for line in load().headers if line.name == "nanobind")
+    return Unpacked(line=line, folder=_unpacked(line, cache, report))
+
+
+def sources(folder: Path) -> list[Path]:
+    """The files to compile of the binding's folder, relative to it."""
+    return sorted(path.relative_to(folder) for path in folder.rglob("*.cpp"))
+
+
+def prelude(data: BindingFile, folder: Path) -> tuple[str, str]:
+    """Flags for what every file includes first; `folder` is the binding's."""
+    return "-include", str(folder / data.prelude)
+
+
+def limited_api(data: BindingFile) -> str:
+    """The macro that chooses the stable ABI."""
+    major, minor = version_key(data.abi)[:2]
+    return f"Py_LIMITED_API={major << 24 | minor << 16:#010x}"
+
+
+def _unpacked(line: Headers, cache: Cache, report: Reporter) -> Path:
+    pin = pip_wheel.Pin(distribution=line.name, version=line.version, file=line.file, sha256=line.sha256)
+    return cache.get("headers", line.sha256, lambda folder: extract_all(pip_wheel.fetch(pin, cache, report), folder))
+
+
+def modules() -> dict[str, bytes]:
+    """The Python part of an embedding package: file name → content, under whatever name the package has.
+
+    It is what the package itself imports, and what that imports in turn.
+
+    Raises:
+        SourceError: the loader's modules are missing, or import in a way that ties them to their name.
+    """
+    folder = sources_folder() / "ortpack"
+    texts, wanted = {"py.typed": ""}, {"__init__"}
+    while wanted:
+        module = wanted.pop()
+        file = _module_file(folder, _STAND_INS.get(module, module))
+        if file is None:
+            raise SourceError(f"{folder} lacks the module {module} of the loader.", hint="Reinstall ortpack-build.")
+        text = _renamed(file.name, file.read_text(encoding="utf-8"))
+        texts[f"{module}{file.suffix}"] = text
+        for found in _RELATIVE_IMPORT.finditer(text):
+            # `from . import x`: x is a module, or a name of the package.
+            names = [found["module"]] if found["module"] else re.findall(r"\w+", found["names"])
+            wanted |= {name for name in names if found["module"] or _module_file(folder, name)}
+        wanted -= {name.partition(".")[0] for name in texts}
+    return {name: text.encode() for name, text in sorted(texts.items())}
+
+
+def _module_file(folder: Path, module: str) -> Path | None:
+    """The module's code, or of native code what it offers."""
+    return next((file for suffix in (".py", ".pyi") if (file := folder / f"{module}{suffix}").is_file()), None)
+
+
+def _renamed(name: str, text: str) -> str:
+    """The text with relative imports."""
+    text = _OWN_IMPORT.sub(lambda m: f"{m['indent']}from .{m['module'] or ''} import {m['names']}", text)
+    if left := _ANY_IMPORT.search(text):
+        raise SourceError(f"{name} of the loader imports by its name: {left[0].strip()}")
+    return text

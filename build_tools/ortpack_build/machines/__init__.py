@@ -1,0 +1,1 @@
+"""Machines of other targets, played by an emulator."""

@@ -1,0 +1,293 @@
+"""Programs of another target, run here: in a root with the target's own Python, below an emulator.
+
+A root is a folder of Debian's packages, fetched with apt and unpacked without running anything of them. The emulator
+looks for files in it first, and finds everything else of this machine where it always is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import unquote
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ortpack_build.base.archive import extract_all
+from ortpack_build.base.errors import FetchError, ToolError, UsageError, nearest
+from ortpack_build.base.hashing import sha256, sha256_of
+from ortpack_build.catalog import host
+from ortpack_build.catalog.manifests import Sha256, read, shipped_folder
+from ortpack_build.origin import pip_wheel
+from ortpack_build.origin.source import apt, deb
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ortpack_build.base.cache import Cache
+    from ortpack_build.base.report import Reporter
+    from ortpack_build.catalog.manifests import Target
+
+_APT = "Use a machine whose apt knows a mirror of Debian, with its keys (debian-archive-keyring)."
+_FORMAT = 1  # of a root; part of its key
+_MERGED = ("bin", "lib", "lib64", "sbin")  # links into usr/, which Debian's base-files makes
+
+
+class _Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Pip(_Model, frozen=True):
+    """The wheel of pip that installs in a root."""
+
+    version: str
+    file: str
+    sha256: Sha256
+
+
+class RootLine(_Model, frozen=True):
+    """A root that can be made."""
+
+    architecture: Annotated[str, Meta(description="Debian's name of it")]
+    packages: Annotated[tuple[str, ...], Meta(min_length=1, description="Of Debian, or @ and a group's name")]
+    python: Annotated[str | None, Meta(description="Path of the interpreter in the root")] = None
+    libraries: Annotated[tuple[str, ...], Meta(description="More folders with libraries")] = ()
+    include: Annotated[tuple[str, ...], Meta(description="Folders with headers of Python and NumPy")] = ()
+    files: Annotated[dict[str, str], Meta(description="Path in the root → text")] = {}
+    headers_of: Annotated[str | None, Meta(description="Target whose root has the headers, if not this one")] = None
+
+
+class Emulation(_Model, frozen=True):
+    """emulation.toml"""
+
+    schema: Literal[1]
+    suite: Annotated[str, Meta(description="Release of Debian")]
+    programs: Annotated[tuple[str, ...], Meta(min_length=1, description="What {emulator} may be called")]
+    arguments: Annotated[tuple[str, ...], Meta(description="Of the emulator; {root} is the root's folder")]
+    install: Annotated[str, Meta(description="What brings the emulator")]
+    drop: Annotated[tuple[str, ...], Meta(description="Patterns of what is left out")]
+    pip: Pip
+    roots: dict[str, RootLine]
+    groups: dict[str, tuple[str, ...]]
+    headers: Annotated[dict[str, str], Meta(description="What has headers in a root → Debian's package with them")]
+    loaders: Annotated[dict[str, str], Meta(description="Target → the dynamic loader in its root")] = {}
+
+    def root(self, target: str) -> RootLine:
+        """The line of a target.
+
+        Raises:
+            UsageError: no root is made for it.
+        """
+        if target not in self.roots:
+            raise UsageError(f"No root is made for {target}.", hint=nearest(target, self.roots))
+        return self.roots[target]
+
+    def wanted(self, line: RootLine) -> tuple[str, ...]:
+        """The packages of a root, groups spelled out.
+
+        Raises:
+            KeyError: there is no such group.
+        """
+        groups = ((self.groups[name[1:]] if name.startswith("@") else (name,)) for name in line.packages)
+        return tuple(sorted({name for group in groups for name in group}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Root:
+    """A root in the cache.
+
+    Attributes:
+        path: the folder that stands for /.
+        python: the target's interpreter in it, if it has one.
+        pip: a folder that `python` runs as pip.
+        libraries: folders that are searched for libraries, on top of the usual ones.
+        include: folders with headers of Python and NumPy.
+        pycache: a folder beside the root for Python's bytecode; whatever is in it, Python checks against the sources.
+    """
+
+    path: Path
+    python: Path | None
+    pip: Path
+    pycache: Path
+    libraries: tuple[Path, ...]
+    include: tuple[Path, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A root below an emulator.
+
+    Attributes:
+        emulator: the program; the root's own dynamic loader where the processor is this machine's.
+        arguments: of the emulator, before the program that it is to run.
+        root: what the programs take for /.
+    """
+
+    emulator: Path
+    arguments: tuple[str, ...]
+    root: Root
+
+    def command(self, program: Path) -> list[str]:
+        """What runs a program of the target; its own arguments go after it."""
+        libraries = os.pathsep.join(map(str, self.root.libraries))
+        environ = ["-E", f"LD_LIBRARY_PATH={libraries}"] if libraries else []
+        return [str(self.emulator), *self.arguments, *environ, str(program)]
+
+    def python(self, program: Path | None = None) -> list[str]:
+        """What runs the root's Python, or that of an environment made with it, isolated from the user's settings.
+
+        Raises:
+            UsageError: the root has no Python.
+        """
+        program = program or self.root.python
+        if program is None:
+            raise UsageError("The root of this target has no Python.")
+        # Compiling each module at every start takes seconds below an emulator.
+        return [*self.command(program), "-X", f"pycache_prefix={self.root.pycache}", "-I"]
+
+
+def load() -> Emulation:
+    """The shipped data.
+
+    Raises:
+        ManifestError: it has a mistake.
+    """
+    return read(shipped_folder() / "emulation" / "emulation.toml", Emulation)
+
+
+def emulator(target: Target, data: Emulation, *, environ: Mapping[str, str]) -> Path:
+    """The program on the PATH of `environ` that runs those of a target.
+
+    Raises:
+        UsageError: the target has no emulator.
+        ToolError: it is not on this machine.
+    """
+    if target.emulator is None:
+        raise UsageError(f"Nothing here emulates {target.name}.", hint=f"Emulated are: {', '.join(data.roots)}.")
+    names = [name.format(emulator=target.emulator) for name in data.programs]
+    found = [shutil.which(name, path=environ.get("PATH", os.defpath)) for name in names]
+    program = next(filter(None, found), None)
+    if program is None:
+        raise ToolError(
+            f"{' or '.join(names)}, which runs programs of {target.name}, is not on this machine.",
+            hint=f"Install it: {data.install}",
+        )
+    return Path(program)
+
+
+def machine(target: Target, cache: Cache, report: Reporter, *, environ: Mapping[str, str]) -> Machine:
+    """The emulated machine of a target; its root is made if the cache has none.
+
+    Raises:
+        UsageError: the target has no emulator or no root.
+        ToolError: the emulator is not on this machine.
+        FetchError: a package can't be had.
+    """
+    data = load()
+    if target.name in data.loaders and target.arch == host.detect().arch:
+        root = obtain(target.name, cache, report)
+        return Machine(emulator=root.path / data.loaders[target.name], arguments=(), root=root)
+    program = emulator(target, data, environ=environ)  # said before anything is fetched
+    root = obtain(target.name, cache, report)
+    arguments = tuple(argument.format(root=root.path) for argument in data.arguments)
+    return Machine(emulator=program, arguments=arguments, root=root)
+
+
+def obtain(target: str, cache: Cache, report: Reporter) -> Root:
+    """The root of a target, made if the cache has none. What is in it stands in `root.json` beside it.
+
+    Raises:
+        UsageError: no root is made for the target.
+        FetchError: a package can't be had.
+        ArchiveError: a package is damaged or unsafe.
+    """
+    data = load()
+    line = data.root(target)
+    parts = (_FORMAT, data.suite, line, data.wanted(line), data.drop, data.pip)
+    key = sha256(msgspec.json.encode(parts, order="deterministic"))
+    entry = cache.get("roots", key, lambda folder: _make(folder, target, data, line, cache, report))
+    path = entry / "root"
+    return Root(
+        path=path,
+        python=path / line.python if line.python else None,
+        pip=entry / "pip" / "pip",
+        pycache=entry / "pycache",
+        libraries=tuple(path / name for name in line.libraries),
+        include=tuple(path / name for name in line.include),
+    )
+
+
+def headers(target: str, cache: Cache, report: Reporter) -> Root:
+    """The root with the headers for extension modules of a target.
+
+    Raises:
+        UsageError: there is none for the target.
+        FetchError: a package can't be had.
+    """
+    return obtain(load().root(target).headers_of or target, cache, report)
+
+
+def versions(root: Root) -> dict[str, str]:
+    """Of what a root has headers → their version, and whose it is."""
+    about = json.loads((root.path.parent / "root.json").read_text(encoding="utf-8"))
+    found: dict[str, str] = {}
+    for name, package in load().headers.items():
+        file = next(file for file in about["packages"] if file.startswith(f"{package}_"))
+        _, version, architecture = file.removesuffix(".deb").split("_")
+        found[name] = f"{unquote(version)} of Debian {about['suite']}, {architecture}"
+    return found
+
+
+def _make(folder: Path, target: str, data: Emulation, line: RootLine, cache: Cache, report: Reporter) -> None:
+    root = folder / "root"
+    (root / "usr").mkdir(parents=True)
+    for name in _MERGED:
+        (root / name).symlink_to(f"usr/{name}")
+    packages = data.wanted(line)
+    with tempfile.TemporaryDirectory(prefix="ortpack-apt-") as temporary:
+        work, into = Path(temporary), Path(temporary) / "files"
+        into.mkdir()
+        with report.step(f"Fetching {len(packages)} packages of Debian {data.suite} ({line.architecture})") as step:
+            wanted = apt.Wanted(binaries=packages)
+            try:
+                complaints = apt.download(
+                    wanted, suite=data.suite, architecture=line.architecture, work=work, into=into
+                )
+            except FetchError as error:
+                raise FetchError(str(error), hint=_APT) from error
+            files = sorted(into.glob("*.deb"))
+            if missing := set(packages) - {file.name.partition("_")[0] for file in files}:
+                raise FetchError(f"apt did not give {', '.join(sorted(missing))}. {complaints}".strip())
+            step.detail(f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB")
+        with report.step(f"Unpacking the root of {target}") as step:
+            for file in files:
+                _unpack(file, root, work)
+            for pattern in data.drop:
+                for path in root.glob(pattern):
+                    shutil.rmtree(path)
+            step.detail(f"{sum(p.lstat().st_size for p in root.rglob('*') if not p.is_dir()) / 1e6:.0f} MB")
+        for name, text in line.files.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, encoding="utf-8")
+        pin = pip_wheel.Pin(distribution="pip", version=data.pip.version, file=data.pip.file, sha256=data.pip.sha256)
+        extract_all(pip_wheel.fetch(pin, cache, report), folder / "pip")
+        about = {"target": target, "suite": data.suite, "packages": {file.name: sha256_of(file) for file in files}}
+        (folder / "root.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def _unpack(package: Path, root: Path, work: Path) -> None:
+    """Add the files of a package to the root."""
+    with tempfile.TemporaryDirectory(dir=work) as name:
+        whole = Path(name)
+        deb.extract(package, whole, work=work, rooted=True)
+        for at, folders, files in os.walk(whole):
+            # A folder that is a link in the root (lib → usr/lib) is gone through, not replaced.
+            goal = root / Path(at).relative_to(whole)
+            goal.mkdir(exist_ok=True)
+            for file in (*files, *(name for name in folders if Path(at, name).is_symlink())):
+                Path(at, file).rename(goal / file)

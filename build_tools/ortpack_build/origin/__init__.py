@@ -1,0 +1,1 @@
+"""Where ONNX Runtime comes from: official wheels, or sources."""

@@ -1,0 +1,223 @@
+"""The loader's own wheel, compiled for any target with zig: everything that it needs is in it.
+
+Its binding is linked with nanobind's code and with libc++, and with what the oldest Python lacks of the stable ABI that
+nanobind is written for. So it needs neither a module of nanobind's nor a C++ library at run time, neither of which is
+there for every target.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pyproject_metadata
+from packaging.utils import canonicalize_name
+
+from ortpack_build import __version__
+from ortpack_build.base.errors import SourceError, UsageError, storage_error
+from ortpack_build.base.hashing import sha256, sha256_of
+from ortpack_build.bundle import wheel
+from ortpack_build.bundle.deflate import deflate_cached
+from ortpack_build.kit import settings as kit_settings
+from ortpack_build.link import MODULE_FILE, binding_sources
+from ortpack_build.link.linker import run
+from ortpack_build.machines import emulation
+from ortpack_build.products.kit import KitRequest, toolchain
+from ortpack_build.toolchain import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from packaging.requirements import Requirement
+
+    from ortpack_build.base.context import Context
+    from ortpack_build.toolchain import Toolchain
+
+_PACKAGE = "ortpack"
+_MODULES = ("*.py", "*.pyi", "py.typed")
+_FORMAT = 2  # of a module; part of its key. 1 needed musl by the name libc.so
+_INIT = f"PyInit_{MODULE_FILE.partition('.')[0]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderRequest:
+    """A wheel of the loader as the user asks for it.
+
+    Attributes:
+        target, host: names; the host is where it is compiled.
+        tree: the loader's source tree, the one with its pyproject.toml.
+        out: where the wheel goes.
+        jobs: how many compilers run at once.
+        epoch: time of the wheel's entries, seconds since 1970.
+    """
+
+    target: str
+    host: str
+    tree: Path
+    out: Path
+    jobs: int
+    epoch: int
+
+
+def own_tree() -> Path:
+    """The checkout that this package lies in.
+
+    Raises:
+        UsageError: it lies elsewhere.
+    """
+    tree = Path(__file__).parents[3]
+    if not _is_tree(tree):
+        raise UsageError("This ortpack-build lies in no checkout of ortpack.", hint="Name one: --source TREE.")
+    return tree
+
+
+def _is_tree(tree: Path) -> bool:
+    return all(
+        (tree / name).is_file() for name in ("pyproject.toml", "cmake/fetch_headers.py", "src/binding/module.cpp")
+    )
+
+
+def build(order: LoaderRequest, context: Context) -> wheel.Wheel:
+    """Compile and pack the wheel of a target.
+
+    Raises:
+        BuildError: of any kind; nothing half-written is left.
+    """
+    if not _is_tree(order.tree):
+        raise UsageError(f"{order.tree} is no source tree of the loader.", hint="--source wants a checkout of ortpack.")
+    kits = kit_settings.load()
+    chosen = toolchain(KitRequest(target=order.target, host=order.host, flavour="onnx"), kits, context)
+    platform = chosen.tag
+    assert platform is not None  # noqa: S101 - zig's is known beforehand
+    module = _module(order, chosen, kits, context)
+    data = binding_sources.load()
+    tag = f"cp{data.python.replace('.', '')}-abi3-{platform}"
+    nanobind = binding_sources.nanobind(context.cache, context.report)
+    license_texts = {name: nanobind.folder / path for path, name in nanobind.line.licenses.items()}
+    name, files = _contents(order.tree, module, license_texts, data.replaced, tag)
+    with context.report.step(f"Packing {name}-{tag}.whl") as step:
+        path = order.out / f"{name}-{tag}.whl"
+        size = wheel.pack(files, path, deflate=partial(deflate_cached, cache=context.cache), epoch=order.epoch)
+        step.detail(f"{size / 1e6:.2f} MB")
+    return wheel.Wheel(path=path, size=size, tag=tag)
+
+
+def _module(order: LoaderRequest, chosen: Toolchain, kits: kit_settings.Kits, context: Context) -> Path:
+    """The extension module, kept in the cache by all that goes into it."""
+    data, sources = binding_sources.load(), order.tree / "src" / "binding"
+    root = emulation.headers(order.target, context.cache, context.report)
+    nanobind = binding_sources.nanobind(context.cache, context.report)
+    ort = _ort_header(order.tree, context.environ)
+    flags = [*kits.flags.c, *kits.processor(order.target).flags, *data.flags, "-fPIC"]
+    line = kits.target(order.target)
+    stated = [
+        {str(path.relative_to(sources)): sha256_of(path) for path in sorted(sources.rglob("*")) if path.is_file()},
+        msgspec.to_builtins(data),
+        {"root": root.path.parent.name, "ort": sha256_of(ort / "onnxruntime_c_api.h")},
+        [dict(chosen.identity), flags, kits.link.flags, line.libraries],
+    ]
+
+    def make(folder: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="ortpack-loader-", ignore_cleanup_errors=True) as scratch:
+            work = Path(scratch)
+            # Links, so that no path of this machine gets into the module.
+            (work / "binding").symlink_to(sources)
+            (work / "nanobind").symlink_to(nanobind.folder)
+            compilers = chosen.install(work, root=work, shared=context.cache.root / "toolchain")
+            environ = {**context.environ, **compilers.environ}
+            include = [*root.include, *(work / "nanobind" / name for name in nanobind.line.include), ort]
+            found = [work / "binding" / path for path in binding_sources.sources(sources)]
+            theirs = [work / "nanobind" / name for name in nanobind.line.sources]
+            common = [*flags, f'-DORTPACK_PACKAGE="{_PACKAGE}"', f"-DNB_DOMAIN={_PACKAGE}"]
+            common += [f"-D{name}" for name in (*data.define, binding_sources.limited_api(data))]
+            common += [word for path in include for word in ("-isystem", str(path))]
+            common += binding_sources.prelude(data, work / "binding")
+
+            def compile_one(source: Path) -> Path:
+                level = "-O2" if source.name in data.fast else "-Os"
+                own = ["-DNB_BUILD"] if source in theirs else []
+                command = [str(compilers.cxx), "-c", level, *common, *own, str(source)]
+                run([*command, "-o", str(work / f"{source.stem}.o")], environ, f"Compiling {source.name}")
+                return work / f"{source.stem}.o"
+
+            with ThreadPoolExecutor(order.jobs) as pool:
+                objects = [*pool.map(compile_one, (*theirs, *found))]  # the longest first
+            script = work / "exports.lds"
+            script.write_text(f"{{ global: {_INIT}; local: *; }};\n", encoding="utf-8")
+            # Python's own functions come from the interpreter that loads the module.
+            chosen_flags = [flag for flag in kits.link.flags if flag != "--no-undefined"]
+            link = Link(
+                output=folder / MODULE_FILE,
+                objects=objects,
+                archives=(),
+                flags=[*chosen_flags, "--version-script", str(script)],
+                libraries=line.libraries,
+            )
+            run(compilers.linker(work, environ)(link), environ, "Linking")
+
+    key = sha256(json.dumps([_FORMAT, *stated], sort_keys=True).encode())
+    with context.report.step(f"Compiling the loader for {order.target}") as step:
+        try:
+            module = context.cache.get("loaders", key, make) / MODULE_FILE
+        except OSError as error:
+            raise storage_error("A temporary file", order.out, error) from error
+        step.detail(f"{module.stat().st_size / 1e6:.2f} MB")
+    return module
+
+
+def _ort_header(tree: Path, environ: Mapping[str, str]) -> Path:
+    """The folder with ONNX Runtime's C header, which the loader's own build fetches.
+
+    Raises:
+        SourceError: it can't be had; says why.
+    """
+    script = tree / "cmake" / "fetch_headers.py"
+    with tempfile.TemporaryDirectory(prefix="ortpack-loader-") as spare:
+        command = [sys.executable, str(script), "--out", spare]
+        done = subprocess.run(
+            command, env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        folder = Path(done.stdout.strip() or "/")
+        if done.returncode != 0 or not (folder / "onnxruntime_c_api.h").is_file():
+            raise SourceError(done.stderr.strip() or f"{script} gave nothing.")
+        if folder.is_relative_to(spare):
+            raise SourceError("The user's cache folder can't be written.", hint="Set XDG_CACHE_HOME to one that can.")
+        return folder
+
+
+def _contents(
+    tree: Path, module: Path, license_texts: Mapping[str, Path], replaced: Sequence[str], tag: str
+) -> tuple[str, dict[str, bytes]]:
+    """`ortpack-<version>` and every file of the wheel but RECORD."""
+    path = tree / "pyproject.toml"
+    try:
+        stated = tomllib.loads(path.read_text(encoding="utf-8"))
+        metadata = pyproject_metadata.StandardMetadata.from_pyproject(stated, tree)
+    except (tomllib.TOMLDecodeError, pyproject_metadata.ConfigurationError) as error:
+        raise SourceError(f"{path}: {error}") from error
+    metadata.dependencies = [line for line in metadata.dependencies if not _is_one(line, replaced)]
+    texts = {str(name): tree / str(name) for name in metadata.license_files or []} | dict(license_texts)
+    metadata.license_files = [Path(name) for name in texts]
+    name = f"{metadata.name.replace('-', '_')}-{metadata.version}"
+    info = f"{name}.dist-info"
+    package = tree / "src" / _PACKAGE
+    files = {f"{_PACKAGE}/{file.name}": file.read_bytes() for pattern in _MODULES for file in package.glob(pattern)}
+    files[f"{_PACKAGE}/{MODULE_FILE}"] = module.read_bytes()
+    files |= {f"{info}/licenses/{name}": file.read_bytes() for name, file in texts.items()}
+    files[f"{info}/METADATA"] = str(metadata.as_rfc822()).encode()
+    lines = ["Wheel-Version: 1.0", f"Generator: ortpack-build {__version__}", "Root-Is-Purelib: false", f"Tag: {tag}"]
+    files[f"{info}/WHEEL"] = ("\n".join(lines) + "\n").encode()
+    return name, wheel.with_record(files, info)
+
+
+def _is_one(requirement: Requirement, names: Sequence[str]) -> bool:
+    return canonicalize_name(requirement.name) in names

@@ -1,0 +1,156 @@
+"""The runtime's side of a proof, on the emulated machine of another target.
+
+A library for the loader is opened from C by `verify/run_model.c`, which needs nothing of the target but its C library;
+a package with an extension module by the Python of the target's root.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ortpack_build.base import worker
+from ortpack_build.base.errors import FetchError, ToolError, UsageError
+from ortpack_build.bundle.runtime_json import NAME, parse
+from ortpack_build.kit import settings as kit_settings
+from ortpack_build.machines import emulation
+from ortpack_build.verify import run_from_c
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ortpack_build.base.context import Context
+    from ortpack_build.catalog.manifests import Target
+
+_INSTEAD = "--no-verify, which makes it without proof, as its runtime.json then says."
+# By number of ONNXTensorElementDataType.
+_DTYPES = {
+    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
+    11: "float64", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128",
+}  # fmt: skip
+_STRINGS = 8
+# The worker, without what its parent packages import for themselves: the root has Python and NumPy.
+_START = """
+import json, runpy, sys, types
+for name, folder in json.loads(sys.argv.pop(1)).items():
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [folder]
+runpy.run_module("ortpack_build.proof.worker", run_name="__main__")
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abroad:
+    """Answers what `proof.worker` would be asked as `subject`.
+
+    Attributes:
+        below: the emulator's name, or that of the loader of the target's C library.
+        runner: what opens a library there; None for a package, which `python` does.
+        python: the command of the root's interpreter.
+    """
+
+    below: str
+    runner: run_from_c.Runner | None = None
+    python: Sequence[str] = ()
+
+    def ask(self, request: Mapping[str, Any]) -> worker.Reply:
+        """The worker's reply.
+
+        Raises:
+            subprocess.TimeoutExpired: Python had none in time.
+        """
+        if self.runner is None:
+            return worker.ask(*_start(), request=request, python=self.python)
+        try:
+            answer = _compared(self.runner, request)
+        except ToolError as error:
+            answer = {"refused": str(error)}
+        return worker.Reply(answer=answer, code=0, last="")
+
+
+def find(target: Target, host: str, context: Context, *, package: str | None) -> Abroad:
+    """The machine of a target, set up for libraries, or for packages.
+
+    Args:
+        target: another than this machine's.
+        host: name of this machine's.
+        package: the Python package that the runtime is, if it is one.
+
+    Raises:
+        UsageError: the target's programs can't be run here.
+        ToolError: the emulator is not on this machine, or a program can't be compiled.
+        FetchError: what the machine is made of can't be had.
+    """
+    kits = kit_settings.load()
+    line = kits.target(target.name)
+    try:
+        machine = emulation.machine(target, context.cache, context.report, environ=context.environ)
+        below = machine.emulator.name
+        if package is not None:
+            return Abroad(below=below, python=machine.python())
+        program = run_from_c.compiled(line.zig_target, kits.tool("zig", host), context.cache, context.report)
+    except (UsageError, ToolError, FetchError) as error:
+        hint = f"{error.hint}; or say {_INSTEAD}" if error.hint else f"Say {_INSTEAD}"
+        raise type(error)(f"The models can't be run on {target.name}: {error}", hint=hint) from error
+    return Abroad(below=below, runner=run_from_c.Runner(start=machine.command(program), below=below))
+
+
+def _start() -> tuple[str, ...]:
+    proof = Path(__file__).parent
+    return "-c", _START, json.dumps({"ortpack_build": str(proof.parent), "ortpack_build.proof": str(proof)})
+
+
+def _compared(runner: run_from_c.Runner, request: Mapping[str, Any]) -> dict[str, Any]:
+    from ortpack_build.proof import recorded_runs  # noqa: PLC0415 - NumPy comes with the loader, which is optional
+
+    folder, largest = Path(request["folder"]), 0.0
+    library = Path(request["runtime"])
+    if library.is_dir():
+        library /= str(parse((library / NAME).read_bytes()).library)
+    for level in request["levels"]:
+        numbers = range(request["runs"] if level == run_from_c.ALL else 1)
+        runs = [
+            {name: _tensor(value) for name, value in recorded_runs.feeds(folder, number).items()} for number in numbers
+        ]
+        with tempfile.TemporaryDirectory(prefix="ortpack-proof-") as scratch:
+            outcome = runner.run(
+                library,
+                Path(request["model"]),
+                runs,
+                scratch=Path(scratch),
+                level=level,
+                timeout=worker.TIMEOUT,
+            )
+        for number, outputs in zip(numbers, outcome.runs, strict=True):
+            got = {name: _array(name, value) for name, value in outputs.items()}
+            amount, problem = recorded_runs.compare(folder, number, level, got)
+            if problem:
+                return {"differs": problem}
+            largest = max(largest, amount)
+    return {"largest": largest}
+
+
+def _tensor(value: NDArray[Any]) -> run_from_c.Tensor:
+    import numpy as np  # noqa: PLC0415 - comes with the loader, which is optional
+
+    if value.dtype == object:
+        data = b"".join(str(text).encode() + b"\0" for text in value.ravel())
+    else:
+        data = np.ascontiguousarray(value).tobytes()
+    return run_from_c.Tensor(shape=value.shape, data=data)
+
+
+def _array(name: str, value: run_from_c.Tensor) -> NDArray[Any]:
+    import numpy as np  # noqa: PLC0415 - comes with the loader, which is optional
+
+    if value.type == _STRINGS:
+        texts = value.data.decode(errors="replace").split("\0")[:-1]
+        return np.array(texts, str).reshape(value.shape)
+    if value.type not in _DTYPES:
+        raise ToolError(f"the output {name} is of type {value.type}, which NumPy lacks")
+    return np.frombuffer(value.data, _DTYPES[value.type]).reshape(value.shape)

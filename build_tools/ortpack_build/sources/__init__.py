@@ -1,8 +1,0 @@
-"""Stage `sources`: the source tree of an ORT release, from a pinned origin."""
-
-from __future__ import annotations
-
-from ortpack_build.sources.model import Sources, default_release, load, releases
-from ortpack_build.sources.tree import SourceTree, obtain
-
-__all__ = ["SourceTree", "Sources", "default_release", "load", "obtain", "releases"]

@@ -1,0 +1,61 @@
+"""The real sources of ONNX Runtime 1.21.0, from the origin that this machine reaches."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ortpack_build.base.archive import extract_all
+from ortpack_build.base.cache import Cache
+from ortpack_build.base.errors import FetchError
+from ortpack_build.base.report import Reporter
+from ortpack_build.origin import source as origin_source
+from ortpack_build.origin.source import tree as trees
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("apt-get") is None, reason="no apt")]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    root = os.environ.get("ORTPACK_BUILD_CACHE")
+    return Cache(root=Path(root).absolute() if root else tmp_path_factory.mktemp("cache"))
+
+
+def _obtain(cache: Cache, origin: str, path: Path | None = None) -> origin_source.SourceTree:
+    return origin_source.obtain(
+        origin_source.load("1.21.0"), origin=origin, path=path, modified=False, cache=cache, report=Reporter()
+    )
+
+
+def test_debian_through_a_private_apt(cache: Cache) -> None:
+    etc = {path: path.stat().st_mtime_ns for path in Path("/etc/apt").rglob("*")}
+    lists = Path("/var/lib/apt/lists")
+    before = sorted(path.name for path in lists.iterdir())
+    tree = _obtain(cache, "auto")
+    assert tree.origin == "debian"
+    assert (tree.path / "onnxruntime" / "VERSION_NUMBER").read_text().strip() == "1.21.0"
+    assert sum(table.entries + table.conditional for table in tree.tables) == 1292
+    assert "-Wno-error=stringop-overflow" in (tree.path / "flatbuffers" / "CMakeLists.txt").read_text()
+    assert {path: path.stat().st_mtime_ns for path in Path("/etc/apt").rglob("*")} == etc
+    assert sorted(path.name for path in lists.iterdir()) == before
+
+
+def test_a_tree_of_the_users_is_the_release(cache: Cache, tmp_path: Path) -> None:
+    """The digests of the manifest are those of the unpacked release, before its tables were opened."""
+    pinned = origin_source.load("1.21.0")
+    archive = next(a for a in pinned.origins["debian"].archives if a.component == "onnxruntime")
+    _obtain(cache, "debian")
+    mine = tmp_path / "onnxruntime"
+    mine.mkdir()
+    extract_all(cache.path("artifacts", archive.sha256 or "") / archive.file, mine, strip=1)
+    trees.check_user_tree(pinned, mine, modified=False)
+    assert _obtain(cache, "auto", mine).origin == "path (the rest from debian)"
+
+
+def test_upstream_lacks_a_pin_and_is_refused(cache: Cache) -> None:
+    with pytest.raises(FetchError, match=r"no SHA-256 for onnxruntime-1\.21\.0\.tar\.gz") as caught:
+        _obtain(cache, "upstream")
+    assert "debian" in caught.value.hint

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ortpack_build.base.errors import BinaryError
+from ortpack_build.base.native_library import build_paths, inspect, split_version, whence
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIBRARIES = {
+    "system": ("libc.so.6", "api-ms-win-*.dll", "/System/Library/Frameworks/*"),
+    "vc-redist": ("MSVCP140.dll",),
+}
+
+
+@pytest.mark.parametrize(
+    ("library", "os", "origin"),
+    [
+        ("libc.so.6", "linux", "system"),
+        ("LIBC.so.6", "linux", None),
+        ("libc.so.6.evil", "linux", None),
+        ("libmine.so", "linux", "bundle"),
+        ("api-ms-win-crt-heap-l1-1-0.dll", "windows", "system"),
+        ("msvcp140.DLL", "windows", "vc-redist"),
+        ("LibMine.SO", "windows", "bundle"),
+        ("/System/Library/Frameworks/CoreML.framework/Versions/A/CoreML", "macos", "system"),
+        ("/usr/local/lib/libevil.dylib", "macos", None),
+        ("@rpath/libmine.so", "macos", "bundle"),
+    ],
+)
+def test_where_a_library_comes_from(library: str, os: str, origin: str | None) -> None:
+    assert whence(library, LIBRARIES, ["libmine.so"], os) == origin
+
+
+@pytest.mark.parametrize(
+    ("version", "parts"),
+    [
+        ("GLIBC_2.28", ("GLIBC", "2.28")),
+        ("GLIBCXX_3.4.22", ("GLIBCXX", "3.4.22")),
+        ("GLIBC_PRIVATE", None),
+        ("CXXABI_TM_1", None),
+        ("GLIBC_ABI_DT_RELR", None),
+    ],
+)
+def test_symbol_versions(version: str, parts: tuple[str, str] | None) -> None:
+    assert split_version(version) == parts
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"text",
+        b"\x7fELF",
+        b"\x7fELF" + bytes(60),
+        b"MZ" + bytes(100),
+        b"\xcf\xfa\xed\xfe" + bytes(40),
+        b"\xca\xfe\xba\xbe" + bytes(40),
+    ],
+)
+def test_what_is_no_library_is_a_clear_error(tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "lib.so"
+    file.write_bytes(data)
+    with pytest.raises(BinaryError, match=r"lib\.so"):
+        inspect(file, "x86_64")
+
+
+@pytest.mark.parametrize(
+    ("data", "paths"),
+    [
+        (b"\0/home/me/work/session.cc\0", ("/home/me/work/session.cc",)),
+        (b"(/onnxruntime_src/core/a.h:12)", ("/onnxruntime_src/core/a.h",)),
+        (b"\0/root/.cache/x\0/build/y\0", ("/build/y", "/root/.cache/x")),
+        (b"/usr/lib/gcc/crtbegin.o twice /usr/lib/gcc/crtbegin.o", ("/usr/lib/gcc/crtbegin.o",)),
+        (b"\0C:\\a\\_work\\1\\b\\file.cc\0", (r"C:\a\_work\1\b\file.cc",)),
+        (b"src/onnxruntime/core/a.cc\0../b.h\0", ()),
+        (b"/proc/self/maps\0/sys/devices/system/cpu\0/dev/urandom\0/etc/localtime", ()),
+        (b"https://onnxruntime.ai/docs/a.html\0text/x.cc\0and/or", ()),
+    ],
+)
+def test_paths_of_a_builder(data: bytes, paths: tuple[str, ...]) -> None:
+    assert build_paths(data) == paths

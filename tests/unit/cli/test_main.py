@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ortpack_build.catalog import host, manifests, spec
+from ortpack_build.cli import main as cli
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = cli.main(arguments)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def _official() -> set[str]:
+    catalog = manifests.load()
+    return {name for name in catalog.targets if spec.releases(catalog, catalog.variants["cpu"], name)}
+
+
+def test_list_as_json_has_a_row_for_each_release_and_target(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "list", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert {row["target"] for row in rows if row["ort"] == "1.32.0"} == _official()
+    assert all(row["builds_here"] for row in rows if row["origin"] == "prebuilt")
+    assert all(row["runs_here"] == (row["why_not"] is None) for row in rows)
+
+
+def test_list_says_what_can_be_compiled(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = host.Host(os="linux", arch="x86_64", libc="glibc", version="2.36")
+    monkeypatch.setattr(host, "detect", lambda: machine)
+    rows = [row for row in json.loads(run(capsys, "list", "--json")[1]) if row["origin"] == "source"]
+    found = {(row["variant"], row["target"], row["ort"], row["flavour"]): row for row in rows}
+    assert len(found) == len(rows)
+    assert {"onnx", "ort"} == {flavour for _, target, _, flavour in found if target == "linux-x86_64"}
+    tried = found["cpu", "linux-x86_64", "1.21.0", "ort"]
+    assert tried["builds_here"]
+    assert tried["runs_here"]
+    assert tried["proven"]
+    assert "debian" in tried["sources"]
+    assert not found["cpu", "linux-x86_64", "1.28.2", "ort"]["proven"]
+    assert re.search(r"cpu +linux-x86_64 +1\.28\.2 +source +ort +\S+ +never tried +yes", run(capsys, "list")[1])
+    monkeypatch.setattr(host, "detect", lambda: replace(machine, os="macos", arch="arm64", libc=None))
+    lines = run(capsys, "list")[1].splitlines()
+    assert any("source" in line and "there are no compilers for macos-arm64" in line for line in lines)
+
+
+def test_list_is_a_table_that_no_pipe_cuts(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "list")
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[0].split()[:4] == ["variant", "target", "ort", "origin"]
+    assert any("manylinux_2_28_aarch64" in line and "linux-aarch64" in line for line in lines)
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_show_prints_the_spec_and_its_hash(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "show", "cpu", "--target", "win-arm64")
+    shown = json.loads(out)
+    assert code == 0
+    assert shown["sha256"] == spec.resolve(manifests.load(), "cpu", "win-arm64").digest
+    assert shown["spec"]["tag"] == "win_arm64"
+    assert shown["spec"]["source"]["origin"] == "prebuilt"
+
+
+def test_schema_goes_to_standard_output_or_a_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, _ = run(capsys, "schema")
+    assert code == 0
+    assert out == manifests.schema()
+    (tmp_path / "mine.toml").write_text("")
+    assert cli.main(["schema", "--write", "--variants", str(tmp_path)]) == 0
+    assert (tmp_path / "schema.json").read_text(encoding="utf-8") == out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["show", "cpux"], 2, r"no variant 'cpux'.*Did you mean cpu\?"),
+        (["show", "cpu", "--target", "linux"], 2, r"no target 'linux'.*Allowed: linux-x86_64"),
+        (["wheel", "cpu", "--target", "all", "--ort", "1.99.0"], 2, r"1\.99\.0 is not pinned"),
+        (["wheel", "cpu", "--build-number", "x"], 2, r"'x' is no build number"),
+        (["list", "--variants", "/nowhere"], 3, r"no folder /nowhere"),
+        (["verify", "/nowhere.whl"], 2, r"no file /nowhere\.whl"),
+    ],
+)
+def test_mistakes_are_one_paragraph_and_an_exit_code(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
+) -> None:
+    if arguments[0] in ("show", "wheel") and "--target" not in arguments:
+        arguments = [*arguments, "--target", "linux-x86_64"]
+    found, out, err = run(capsys, *arguments)
+    assert (found, out) == (code, "")
+    assert re.search(message, err)
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["yesterday", "-1", "4354819199", "1.5", "²"])
+def test_a_bad_source_date_epoch(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
+    code, _, err = run(capsys, "wheel", "cpu", "--target", "win-arm64", "--cache", str(tmp_path))
+    assert code == 2
+    assert "SOURCE_DATE_EPOCH" in err
+
+
+@pytest.mark.parametrize("arguments", [[], ["unknown"], ["wheel"], ["show", "cpu", "--nonsense"]])
+def test_a_wrong_command_line_exits_with_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert "usage: ortpack-build" in capsys.readouterr().err
+
+
+def test_targets_are_taken_once_each_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    def shown(*arguments: str) -> list[str]:
+        _, out, _ = run(capsys, "show", "cpu", *arguments)
+        return re.findall(r'^    "target": "(.*)"', out, re.MULTILINE)
+
+    assert shown("--target", "win-arm64", "--target", "win-amd64", "--target", "win-arm64") == [
+        "win-arm64",
+        "win-amd64",
+    ]
+    assert set(shown("--target", "all")) == _official()
+    assert "win-arm64" not in shown("--target", "all", "--ort", "1.21.0")
+
+
+def test_a_machine_without_a_target_has_to_name_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "detect", lambda: host.Host(os="linux", arch="riscv64", libc="glibc"))
+    code, _, err = run(capsys, "show", "cpu")
+    assert code == 2
+    assert "no target for this machine (linux riscv64 glibc)" in err
