@@ -53,6 +53,10 @@ def add_commands(command: Command) -> None:
     sub = command("docs", _docs, text)
     sub.add_argument("--write", type=Path, metavar="FILE", help="where it goes")
 
+    text = "Print the JSON schema of the manifests, or with --write put it into schema.json."
+    schema = command("schema", _schema, text)
+    schema.add_argument("--write", action="store_true", help="write schema.json into --variants (or the checkout's)")
+
 
 def write(path: Path, text: str, report: Reporter) -> None:
     """Write a generated file.
@@ -142,4 +146,13 @@ def _docs(options: argparse.Namespace, report: Reporter) -> int:
         print(text, end="")
     else:
         write(options.write, text, report)
+    return 0
+
+
+def _schema(options: argparse.Namespace, report: Reporter) -> int:
+    text = manifests.schema()
+    if not options.write:
+        print(text, end="")
+        return 0
+    write((options.variants or manifests.shipped_folder()) / "schema.json", text, report)
     return 0

@@ -232,10 +232,11 @@ spec.loader.exec_module(module)
 import os
 from ortpack_build.base.native_library import inspect
 from ortpack_build.base.cache import Cache
-from ortpack_build.kit import Programs, make, model
+from ortpack_build.kit import Programs, make
+from ortpack_build.kit import settings as kit_settings
 from ortpack_build.base.report import Reporter
 from ortpack_build.toolchain import find
-kits = model.load()
+kits = kit_settings.load()
 programs = Programs(**{{name: Path(path) for name, path in json.loads({programs!r}).items()}})
 tiny = module.Tiny(folder=Path({folder!r}), programs=programs, kits=kits, target={target!r}, jobs=1,
                    toolchain=find("gcc", kits.compilers["gcc"], environ=os.environ))
