@@ -10,7 +10,8 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from ortpack_build.base.errors import ManifestError, UsageError, nearest
-from ortpack_build.catalog.manifests import Sha256, Version, read, shipped_folder
+from ortpack_build.catalog.manifests import Version, read, shipped_folder
+from ortpack_build.toolchain.settings import CompilerEntry, Tool, ZigEntry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,34 +109,6 @@ class Processor(_Model, frozen=True):
     groups: Annotated[tuple[Group, ...], Meta(description="After those of every kit")] = ()
 
 
-class ZigLine(_Model, frozen=True):
-    """Zig as a compiler, for every target."""
-
-    flags: Annotated[tuple[str, ...], Meta(description="For compiling")] = ()
-    link: Annotated[tuple[str, ...], Meta(description="For LLD itself")] = ()
-
-
-class CompilerLine(_Model, frozen=True):
-    """A compiler that the machine may have."""
-
-    c: str
-    cxx: str
-    oldest: Version
-    link: Annotated[tuple[str, ...], Meta(description="Flags for linking")] = ()
-
-
-class Tool(_Model, frozen=True):
-    """A program out of a wheel."""
-
-    name: str
-    host: str
-    version: str
-    file: str
-    sha256: Sha256
-    program: Annotated[str, Meta(description="Path in the wheel")]
-    distribution: Annotated[str, Meta(description="If it is not the name")] = ""
-
-
 class Kits(_Model, frozen=True):
     """kits.toml"""
 
@@ -149,8 +122,8 @@ class Kits(_Model, frozen=True):
     link: Link
     targets: dict[str, TargetLine]
     processors: dict[str, Processor]
-    zig: ZigLine
-    compilers: dict[str, CompilerLine]
+    zig: ZigEntry
+    compilers: dict[str, CompilerEntry]
     tools: tuple[Tool, ...]
 
     def target(self, name: str) -> TargetLine:

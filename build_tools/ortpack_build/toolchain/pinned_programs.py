@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ortpack_build.base.cache import Cache
     from ortpack_build.base.report import Reporter
-    from ortpack_build.kit.settings import Tool
+    from ortpack_build.toolchain.settings import Tool
 
 
 def obtain(tool: Tool, cache: Cache, report: Reporter) -> Path:

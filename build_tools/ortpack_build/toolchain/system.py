@@ -17,7 +17,7 @@ from ortpack_build.toolchain.base import Compilers, Link, write_wrapper
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ortpack_build.kit.settings import CompilerLine
+    from ortpack_build.toolchain.settings import CompilerEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class System:
     """A compiler found on this machine.
 
     Attributes:
-        name: its line in kits.toml.
+        name: its entry in kits.toml.
         c, cxx, ar, ranlib: the programs.
         version: the first line of `cxx --version`.
         machine: the triple it compiles for.
@@ -69,15 +69,15 @@ class System:
         return [*command, "-static-libstdc++", "-static-libgcc", *self.link, *link.libraries]
 
 
-def find(name: str, line: CompilerLine, *, environ: Mapping[str, str]) -> System:
-    """The compiler of a line of kits.toml, looked for on the PATH of `environ`.
+def find(name: str, entry: CompilerEntry, *, environ: Mapping[str, str]) -> System:
+    """The compiler of an entry of kits.toml, looked for on the PATH of `environ`.
 
     Raises:
         ToolError: it is missing, too old, or does not run.
     """
     search = environ.get("PATH", os.defpath)
     programs = {}
-    for part, program in (("c", line.c), ("cxx", line.cxx), ("ar", "ar"), ("ranlib", "ranlib")):
+    for part, program in (("c", entry.c), ("cxx", entry.cxx), ("ar", "ar"), ("ranlib", "ranlib")):
         found = shutil.which(program, path=search)
         if found is None:
             raise ToolError(
@@ -89,13 +89,13 @@ def find(name: str, line: CompilerLine, *, environ: Mapping[str, str]) -> System
     number = re.search(r"\d+\.\d+(?:\.\d+)?", re.sub(r"\(.*?\)", "", full)) or re.search(r"\d+\.\d+(?:\.\d+)?", full)
     if number is None:
         raise ToolError(f"{programs['cxx']} does not say its version; it said {full!r}.")
-    if version_key(number[0]) < version_key(line.oldest):
+    if version_key(number[0]) < version_key(entry.oldest):
         raise ToolError(
-            f"{programs['cxx']} is {number[0]}; ONNX Runtime needs {name} {line.oldest} or newer.",
+            f"{programs['cxx']} is {number[0]}; ONNX Runtime needs {name} {entry.oldest} or newer.",
             hint="Install a newer one, or take the compiler from PyPI: --toolchain zig.",
         )
     return System(
-        name=name, version=full, machine=_ask(programs["c"], "-dumpmachine").strip(), link=line.link, **programs
+        name=name, version=full, machine=_ask(programs["c"], "-dumpmachine").strip(), link=entry.link, **programs
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ortpack_build.base.cache import Cache
     from ortpack_build.base.report import Reporter
-    from ortpack_build.kit.settings import Tool
+    from ortpack_build.toolchain.settings import Tool
     from ortpack_build.verify.wheel_reader import Subject
 
 SOURCE = Path(__file__).with_name("run_model.c")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ortpack_build.base.cache import Cache
     from ortpack_build.base.report import Reporter
-    from ortpack_build.kit.settings import Tool
+    from ortpack_build.toolchain.settings import Tool
     from ortpack_build.verify.wheel_reader import Subject
 
 ZIG = {"amd64": "x86_64-windows-gnu", "arm64": "aarch64-windows-gnu"}  # zig's names by architecture
