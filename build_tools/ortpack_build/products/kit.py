@@ -9,17 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import UnsetType
-
 from ortpack_build import kit as kit_stage
-from ortpack_build.base.errors import KitError, ToolError, UsageError, nearest
+from ortpack_build.base.errors import ToolError, UsageError, nearest
 from ortpack_build.base.native_library import inspect
 from ortpack_build.base.tags import version_key
 from ortpack_build.bundle.assemble import Parts
-from ortpack_build.catalog.spec import Compiled, compiled
+from ortpack_build.catalog.spec import Compiled
 from ortpack_build.kit import settings as kit_settings
-from ortpack_build.link import MODULE_FILE, link_shared, link_static
 from ortpack_build.link import binding_sources as binding
+from ortpack_build.link import link_shared, link_static
 from ortpack_build.link.linker import run
 from ortpack_build.origin import source as origin_source
 from ortpack_build.toolchain import Toolchain, Zig, find, pinned_programs
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ortpack_build.base.context import Context
-    from ortpack_build.bundle.runtime_json import RuntimeJson
-    from ortpack_build.catalog.manifests import Catalog
-    from ortpack_build.catalog.spec import Spec
     from ortpack_build.kernels.index import KernelId
     from ortpack_build.kit import Kit
     from ortpack_build.kit.settings import Flavour, Kits
@@ -373,32 +368,3 @@ def _glibc_tag(library: Path, target: str) -> str:
     versions = [name.removeprefix("GLIBC_") for name in inspect(library, arch).symbol_versions if "GLIBC_" in name]
     newest = max((version_key(version)[:2] for version in versions), default=(2, 17))
     return f"manylinux_{max(newest, (2, 17))[0]}_{max(newest, (2, 17))[1]}_{arch}"
-
-
-def spec_of_runtime(runtime: RuntimeJson, catalog: Catalog, tag: str, package: str | None) -> Spec:
-    """The spec that a runtime from source says it has, for a check against what it is.
-
-    Raises:
-        KitError: what it says of its kit makes no sense.
-        UsageError: the manifests don't know variant or target.
-    """
-    ort = runtime.ort_version
-    if isinstance(ort, UnsetType):
-        raise KitError("runtime.json says nothing of ONNX Runtime's release.")
-    try:
-        kit_ = runtime.provenance["kit"]
-        origin = Compiled(kit=kit_["key"], flavour=kit_["flavour"], toolchain=dict(kit_["toolchain"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise KitError(f"runtime.json says nothing sensible of its kit: {error!r}.") from error
-    return compiled(
-        catalog,
-        runtime.variant,
-        runtime.target,
-        ort=ort,
-        source=origin,
-        library=MODULE_FILE if package else kit_settings.load().target(runtime.target).library.format(ort=ort),
-        tag=tag,
-        formats=runtime.model_formats,
-        package=package,
-        minimal=runtime.minimal,
-    )

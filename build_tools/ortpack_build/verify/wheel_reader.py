@@ -14,12 +14,13 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from ortpack_build.base import native_library
 from ortpack_build.base.archive import safe_path
-from ortpack_build.base.errors import ArchiveError, BuildError, VerificationError
+from ortpack_build.base.errors import ArchiveError, BuildError, KitError, VerificationError
 from ortpack_build.base.tags import PlatformTag, parse_tag
 from ortpack_build.bundle.runtime_json import FOLDER, NAME, RuntimeJson, parse
-from ortpack_build.catalog.spec import Spec, System, resolve
+from ortpack_build.catalog.spec import Compiled, Spec, System, compiled, resolve
 from ortpack_build.catalog.spec import system as system_of
-from ortpack_build.products import kit as kit_product
+from ortpack_build.kit import settings as kit_settings
+from ortpack_build.link import MODULE_FILE
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -150,7 +151,7 @@ class Subject:
         runtime = self.runtime
         try:
             if runtime.provenance.get("origin") == "source":
-                return kit_product.spec_of_runtime(runtime, self.catalog, str(self.tag), self.package)
+                return spec_of_runtime(runtime, self.catalog, str(self.tag), self.package)
             return resolve(self.catalog, runtime.variant, runtime.target, self.version)
         except BuildError as error:
             raise VerificationError(f"the manifests don't know it: {error.paragraph()}") from error
@@ -178,3 +179,41 @@ class Subject:
         if missing := said - everything.keys():
             raise VerificationError(f"{', '.join(sorted(missing))} missing")
         return found
+
+
+def spec_of_runtime(runtime: RuntimeJson, catalog: Catalog, tag: str, package: str | None) -> Spec:
+    """The spec of a runtime that was linked from a kit, from what its runtime.json says of that kit.
+
+    A prebuilt runtime's spec comes from the manifests alone; one from source depends on the kit, which `verify` does
+    not have at hand.
+
+    Args:
+        runtime: what the runtime says of itself.
+        catalog: the manifests.
+        tag: platform tag of the wheel.
+        package: the Python package that holds the runtime; None if the loader finds it.
+
+    Raises:
+        KitError: what it says of its kit makes no sense.
+        UsageError: the manifests don't know variant or target.
+    """
+    ort = runtime.ort_version
+    if isinstance(ort, UnsetType):
+        raise KitError("runtime.json says nothing of ONNX Runtime's release.")
+    try:
+        kit_ = runtime.provenance["kit"]
+        origin = Compiled(kit=kit_["key"], flavour=kit_["flavour"], toolchain=dict(kit_["toolchain"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise KitError(f"runtime.json says nothing sensible of its kit: {error!r}.") from error
+    return compiled(
+        catalog,
+        runtime.variant,
+        runtime.target,
+        ort=ort,
+        source=origin,
+        library=MODULE_FILE if package else kit_settings.load().target(runtime.target).library.format(ort=ort),
+        tag=tag,
+        formats=runtime.model_formats,
+        package=package,
+        minimal=runtime.minimal,
+    )
