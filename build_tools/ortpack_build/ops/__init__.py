@@ -1,4 +1,4 @@
-"""What models need of a runtime: operators with opsets and types, from configs and models, closed over optimizers."""
+"""Finds the operators, opsets and types that models and configs need, with those that optimizers insert."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Run in a process of its own by `onnx_model`: writes a model with its functions in line and its values' types.
+"""Inlines the functions of a model and infers the types of its values, in a process that `onnx_model` starts.
 
-onnx infers types in C++, which damaged models can bring down. The request is JSON on standard input; there is no answer
+onnx infers types in C++, which a damaged model can crash. The request is JSON on standard input; there is no answer
 but the file and the exit code.
 """
 

@@ -1,4 +1,4 @@
-"""Run in a process of its own by `full_runtime`: has models optimized and written, through the `ortpack` loader.
+"""Optimizes models and writes them, through the `ortpack` loader, in a process that `full_runtime` starts.
 
 The request is JSON on standard input, the answer the last line `RESULT {…}` on standard output.
 """

@@ -1,4 +1,4 @@
-"""The operators that models need of a runtime that optimizes them itself (the `onnx` flavour), at every level."""
+"""Closes the operators of a model over its optimizers: a runtime of the `onnx` flavour needs those that they insert."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _LAYOUT_LEVEL, _LAYOUT_SINCE = 3, "1.22.0"  # that level is not known to older r
 _DISABLED = "optimization.disable_specified_optimizers"
 _EXTERNAL = "session.optimized_model_external_initializers_file_name"
 _INT8 = "session.qdqisint8allowed"  # Arm's default is 1, x86's 0
-# The NCHWc layout hides what a CPU or a release without it is given.
+# The optimizers run with and without the NCHWc layout: with it, the nodes that a CPU without it gets are not seen.
 _LAYOUTS = ("", "NchwcTransformer")
-# A fold hides operators that it needs kernels for. Without folding they stay; but then what matches a folded constant
-# does not come about either, so that is looked at in a model where nothing but folding was done before.
+# Constant folding removes nodes whose kernels it needs itself, so the optimizers also run without it. Fusions that match
+# a folded constant do not happen then: a third run optimizes a model in which only constants were folded before.
 _FOLDING = "ConstantFolding"
 _CONSTANT = Operator(ONNX, "Constant")
 _QUANTIZED = {"DequantizeLinear", "QuantizeLinear"}
@@ -38,7 +38,13 @@ _QUANTIZED = {"DequantizeLinear", "QuantizeLinear"}
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """Where models will run: the architecture, as targets name it, and what ONNX Runtime is known to have."""
+    """Where models will run.
+
+    Attributes:
+        arch: of the target, as targets name it.
+        vocabulary: the operators that ONNX Runtime has.
+        custom_ops: libraries that bring operators of the user's.
+    """
 
     arch: str
     vocabulary: Vocabulary
@@ -46,10 +52,10 @@ class Goal:
 
 
 def check(model: Model, goal: Goal) -> None:
-    """That ONNX Runtime has the model's operators, or that a library is named that may.
+    """Check that ONNX Runtime, or a library that the user names, has every operator of a model.
 
     Raises:
-        ModelError: naming operator and node.
+        ModelError: it lacks one; the message names operator and node.
     """
     for use in model.uses:
         domain, name = use.operator
@@ -67,29 +73,29 @@ def check(model: Model, goal: Goal) -> None:
 def closed(
     model: Model, full: FullRuntime, goal: Goal, scratch: Path, *, warn: Callable[[str], None] = lambda _: None
 ) -> OpSet:
-    """All operators that the target's runtime may have to run for this model, whatever level its user chooses."""
+    """Return every operator that the runtime may have to run for a model, at any optimization level."""
     return completed(model, observed(model, full, goal, scratch, warn=warn), full, goal)
 
 
 def observed(
     model: Model, full: FullRuntime, goal: Goal, scratch: Path, *, warn: Callable[[str], None] = lambda _: None
 ) -> list[Use]:
-    """The nodes that the full runtime's optimizers make of a model here.
+    """Optimize a model with the full runtime on this machine, in all ways, and return every node that appears.
 
     Args:
-        model: to run; of ONNX's format, as ORT-format models are optimized already.
+        model: in ONNX format; an ORT-format model is optimized already.
         full: runs the optimizers.
         goal: the target.
         scratch: an empty folder.
-        warn: told what could not be looked at.
+        warn: told which optimizations could not be observed.
 
     Raises:
         ModelError: ONNX Runtime refuses the model.
     """
     check(model, goal)
     plain = Job(level=0, out=scratch / "0.ort")
-    # In one file that would be more than the 2 GB of a protobuf message for some models; 1.21 damages subgraphs when
-    # it writes tensors apart, and tensors that were apart before are not found again when it does not.
+    # Neither way to write the folded model always works. In one file, it may exceed the 2 GB of a protobuf message, and
+    # tensors that came from other files are lost. With tensors in another file, 1.21 damages subgraphs. So try both.
     config = {_DISABLED: ";".join(rules.shipped().level1)}
     foldings = [
         Job(level=1, out=scratch / f"folded{number}.onnx", format="ONNX", config=config | more)
@@ -98,7 +104,7 @@ def observed(
     is_folded = True
     try:
         full.run(model.path, [plain, foldings[0]], custom_ops=goal.custom_ops)
-    except ModelError:  # of one of the two
+    except ModelError:  # does the model fail, or only its folded form?
         is_folded = False
         full.run(model.path, [plain], custom_ops=goal.custom_ops)
     seen = list(models.read(plain.out).uses)
@@ -116,7 +122,7 @@ def observed(
         return uses
 
     def of_folded() -> list[Use]:
-        """What optimizers make of the model after its constants were folded, and nothing else was done."""
+        """Optimize the model whose constants were folded and that is otherwise as it was."""
         reason = ""
         for job in foldings:
             try:
@@ -134,7 +140,7 @@ def observed(
 
 
 def completed(model: Model, seen: Sequence[Use], full: FullRuntime, goal: Goal) -> OpSet:
-    """The operators of the nodes that were observed, and by the rules those that may come about elsewhere."""
+    """Add to the observed operators those that optimizers may insert on other CPUs, by the rules of closure.toml."""
     situation = rules.Situation(
         arch=goal.arch,
         ort=full.ort,
@@ -145,10 +151,10 @@ def completed(model: Model, seen: Sequence[Use], full: FullRuntime, goal: Goal) 
 
 
 def of_runtime(ops: OpSet, goal: Goal) -> OpSet:
-    """What of `ops` a runtime needs kernels for.
+    """Keep the operators that a runtime needs kernels for.
 
-    Not what libraries of the user's bring, and no constants: those are initializers as soon as a model is loaded, but
-    upstream's tools list them.
+    Operators of the user's libraries bring their own. `Constant` needs none, as ONNX Runtime turns such nodes into
+    initializers when it loads a model; upstream's tools list it all the same.
     """
     if ops.everything:
         return ops

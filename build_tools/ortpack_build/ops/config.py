@@ -1,4 +1,4 @@
-"""Upstream's reduced-operator configs: read all of the format, and write it as upstream's tools do.
+"""Reads and writes op-configs, the reduced-operator configs of ONNX Runtime's own tools.
 
     # a comment stands on a line of its own
     !globally_allowed_types;float,int64_t
@@ -37,7 +37,7 @@ _INDEX_LIMIT = 1 << 16
 
 
 def read(path: Path, vocabulary: Vocabulary | None = None) -> OpSet:
-    """A file as a value.
+    """Read a config.
 
     Raises:
         OpConfigError: it can't be read, or has a mistake.
@@ -59,7 +59,7 @@ def _no_text(path: Path, at: int) -> OpConfigError:
 
 
 def parse(text: str, *, name: str = "config", vocabulary: Vocabulary | None = None) -> OpSet:
-    """A config as a value.
+    """Parse a config.
 
     Args:
         text: the config.
@@ -76,7 +76,7 @@ def parse(text: str, *, name: str = "config", vocabulary: Vocabulary | None = No
 
 
 def write(ops: OpSet, *, comments: Sequence[str] = ()) -> str:
-    """The config that says this, each line as upstream's tools write it; `comments` come first."""
+    """Write a config as upstream's tools would; `comments` come first."""
     lines = [f"# {comment}" for comment in comments]
     if ops.allowed is not None:
         lines.append(f"{_ALLOWED};{','.join(sorted(ops.allowed))}")

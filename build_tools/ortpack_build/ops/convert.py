@@ -1,4 +1,4 @@
-"""ORT-format models, made by the full runtime of the release that will run them."""
+"""Converts ONNX models to ORT-format models with the full runtime of the release that will run them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _ALL = 99
 
 
 def job(out: Path, arch: str) -> Job:
-    """All optimizations for this architecture but the NCHWc layout, whose block size is that of the CPU at hand."""
+    """Order every optimization but the NCHWc layout, which would bake the block size of this machine's CPU in."""
     int8 = "1" if arch.startswith(_ARM) else "0"
     config = {"optimization.disable_specified_optimizers": "NchwcTransformer", "session.qdqisint8allowed": int8}
     return Job(level=_ALL, out=out, config=config)
 
 
 def places(paths: Sequence[Path], out: Path) -> dict[Path, Path]:
-    """Where the converted model of each goes.
+    """Name the file that each model is converted to.
 
     Raises:
         UsageError: two have the same name, or one would be overwritten by its own result.
@@ -47,7 +47,7 @@ def places(paths: Sequence[Path], out: Path) -> dict[Path, Path]:
 
 
 def convert(path: Path, into: Path, full: FullRuntime, goal: Goal) -> None:
-    """Convert one ONNX model to the file `into`, whose folder exists; it appears complete or not at all.
+    """Convert one ONNX model to the file `into`, in an existing folder; the file appears whole or not at all.
 
     Raises:
         ModelError: it is no ONNX model, or ONNX Runtime refuses it.
@@ -68,7 +68,7 @@ def convert(path: Path, into: Path, full: FullRuntime, goal: Goal) -> None:
 
 
 def put(file: Path, place: Path) -> None:
-    """Copy a converted model in one step: a reader never sees half of it, and the same command may run twice at once.
+    """Copy a converted model in one step, so that nobody reads half of it and two commands at once do no harm.
 
     Raises:
         StorageError: it can't be written.

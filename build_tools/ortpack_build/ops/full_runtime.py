@@ -1,7 +1,7 @@
-"""The full runtime of a release, on this machine, for what only it can do: optimize models and convert them.
+"""Runs the official library of a release on this machine: only it can optimize and convert models.
 
-It is the official library, taken apart like any prebuilt origin, loaded by the `ortpack` loader in a process of its
-own: a model that brings it down brings nothing else down.
+The library comes out of the official wheel, like any prebuilt origin. The `ortpack` loader loads it in a process of its
+own, so that a model that crashes it crashes nothing else.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _HINT = "pip install 'ortpack-build[models]'."
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Load a model and write what has become of it.
+    """One task of the process: load a model, optimize it, and write the result.
 
     Attributes:
         level: of optimization: 0 none, 1 basic, 2 extended, 3 layout, 99 all.
@@ -67,7 +67,7 @@ class FullRuntime:
     key: str
 
     def run(self, model: Path, jobs: Sequence[Job], *, custom_ops: Sequence[Path] = ()) -> None:
-        """Do the jobs on one model, in one other process.
+        """Do the jobs on one model, in one process.
 
         Args:
             model: ONNX or ORT format.
@@ -75,7 +75,7 @@ class FullRuntime:
             custom_ops: libraries that bring operators of the user's.
 
         Raises:
-            ModelError: ONNX Runtime refuses the model, or dies of it.
+            ModelError: ONNX Runtime refuses the model, or crashes on it.
             ToolError: the loader is not installed or does not work.
         """
         if importlib.util.find_spec("ortpack") is None:
@@ -110,12 +110,12 @@ class FullRuntime:
 
 
 def obtain(catalog: Catalog, cache: Cache, report: Reporter, ort: str | None = None) -> FullRuntime:
-    """The full runtime of a release for this machine, from the cache or from pip's index.
+    """Get the full runtime of a release for this machine, from the cache or from pip's index.
 
     Args:
         catalog: the manifests.
-        cache: where it is kept.
-        report: told what is going on.
+        cache: keeps it.
+        report: shows progress.
         ort: release; the newest one that is pinned for this machine if None.
 
     Raises:

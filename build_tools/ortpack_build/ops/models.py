@@ -1,4 +1,4 @@
-"""Models of either format, told apart by what they hold."""
+"""Reads models of either format, ONNX or ORT; the first bytes tell which."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Model:
 
 
 def format_of(path: Path) -> Format:
-    """Which format a file is of, by its first bytes.
+    """Tell a model's format by its first bytes.
 
     Raises:
         ModelError: it can't be read, or is empty.
@@ -57,10 +57,11 @@ def format_of(path: Path) -> Format:
 
 
 def read(path: Path, *, types: bool = True) -> Model:
-    """A model.
+    """Read a model.
 
     Args:
-        types: whether an ONNX model's values should have theirs, which have to be inferred; an ORT-format model's do.
+        path: its file.
+        types: whether to infer the types of an ONNX model's values, in a process; ORT-format models state them.
 
     Raises:
         ModelError: unreadable, damaged, or of a version that is not known.

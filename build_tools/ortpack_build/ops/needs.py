@@ -1,4 +1,4 @@
-"""The commands `ops` and `convert`, apart from the command line."""
+"""Finds the operators that a runtime needs for models and configs, and converts models: what `ops` and `convert` do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FLAVOURS: tuple[Flavour, ...] = ("onnx", "ort")
 
 @dataclass(frozen=True, kw_only=True)
 class OperatorQuery:
-    """What operators are asked for.
+    """A question: which operators does a runtime need for these models and configs?
 
     Attributes:
         models: ONNX or ORT format.
@@ -56,13 +56,13 @@ class OperatorQuery:
 
 @dataclass(frozen=True, kw_only=True)
 class Examined:
-    """The operators that are needed, and who is sure to need them.
+    """The answer: the operators that are needed, and which model or config is certain to need each.
 
     Attributes:
         ops: for all models and configs.
-        nodes: model → operators of its nodes as the runtime has them, each with the name of one; optimizers may have
-            put in some.
-        configs: config → what it asks for.
+        nodes: for each model, the operators of its nodes as the runtime will see them, each with the name of one node.
+            Nodes that optimizers insert are among them.
+        configs: for each config, the operators that it lists.
     """
 
     ops: OpSet
@@ -73,20 +73,20 @@ class Examined:
 def needed(
     request: OperatorQuery, full: Callable[[], FullRuntime], report: Reporter, *, cache: Cache | None = None
 ) -> OpSet:
-    """The operators that a runtime needs for these models and configs; arguments and errors are those of `examine`."""
+    """Return the operators that a runtime needs; arguments and errors are those of `examine`."""
     return examine(request, full, report, cache=cache).ops
 
 
 def examine(
     request: OperatorQuery, full: Callable[[], FullRuntime], report: Reporter, *, cache: Cache | None = None
 ) -> Examined:
-    """The operators that a runtime needs for these models and configs.
+    """Find the operators that a runtime needs for models and configs.
 
     Args:
-        request: what is asked for.
-        full: gives the full runtime, when there is a model to optimize or convert.
-        report: told what is going on.
-        cache: where what is found of models is kept.
+        request: the question.
+        full: returns the full runtime; called only if a model has to be optimized or converted.
+        report: shows progress.
+        cache: keeps results, so that a model is examined once.
 
     Raises:
         OpConfigError: a config has a mistake, or nothing is needed at all.
@@ -117,7 +117,7 @@ def examine(
 
 
 def text(result: OpSet, request: OperatorQuery, ort: str | None) -> str:
-    """The config, with where it comes from."""
+    """Write an op-config whose head names the models, configs and release that it comes from."""
     sources = [f"- {path.name}" for path in sorted({*request.models, *request.configs}, key=lambda path: path.name)]
     release = f", ONNX Runtime {ort}" if ort else ""
     head = f"For the {request.flavour} flavour on {request.arch}{release}, by ortpack-build {__version__}, from:"
@@ -134,7 +134,7 @@ def convert_all(
     custom_ops: tuple[Path, ...] = (),
     cache: Cache | None = None,
 ) -> list[Path]:
-    """Convert ONNX models to ORT-format models in `out`; those that were converted before come out of `cache`.
+    """Convert ONNX models to ORT-format models in the folder `out`, or copy earlier results out of the cache.
 
     Raises:
         UsageError: two would get the same name.
@@ -169,7 +169,7 @@ def _names(paths: Sequence[Path]) -> str:
 
 
 def _each(work: Callable[[Path], T], paths: Sequence[Path], step: Step) -> list[T]:
-    """The results in order, several made at once; of several mistakes the first is raised."""
+    """Do the work for several models at once; results come in order, and of several errors the first is raised."""
     results = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for result in pool.map(work, paths):

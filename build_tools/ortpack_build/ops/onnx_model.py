@@ -1,4 +1,4 @@
-"""ONNX models: their nodes as they are written, before any optimizer has seen them. Needs the `onnx` package."""
+"""Reads the nodes of ONNX models as they are written, before any optimizer. Needs the `onnx` package."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _DEPTH = 64  # of graphs in graphs and functions in functions
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxModel:
-    """What is read of a model.
+    """A model's opsets and nodes.
 
     Attributes:
         opsets: domain → version, as the model imports them.
-        uses: its nodes, those of subgraphs and of functions that it calls too; constants aside, which no kernel makes.
+        uses: its nodes, those of subgraphs and called functions too; without `Constant`, which needs no kernel.
     """
 
     ir_version: int
@@ -37,10 +37,11 @@ class OnnxModel:
 
 
 def read(path: Path, *, types: bool = True) -> OnnxModel:
-    """A model from its file; tensors that are stored in other files are not looked for.
+    """Read a model; tensors in other files are not needed.
 
     Args:
-        types: whether those of its values are inferred, which takes another process.
+        path: its file.
+        types: whether to infer the types of its values, in another process.
 
     Raises:
         ToolError: the `onnx` package is not installed.
@@ -64,10 +65,10 @@ def read(path: Path, *, types: bool = True) -> OnnxModel:
 
 
 def since(operator: Operator, opsets: Mapping[str, int]) -> int:
-    """The opset of the operator's last change that counts for a model with these imports.
+    """Return the opset in which an operator last changed, as far as a model with these imports is concerned.
 
-    Where onnx does not know the operator it is the model's opset of its domain, and 1 without that: the domains of
-    ONNX Runtime itself have no other.
+    For an operator that onnx does not know it is the opset that the model imports for the domain, or 1, the only one
+    that ONNX Runtime's own domains have.
     """
     onnx = _onnx()
     opset = opsets.get(operator.domain, 1)
@@ -99,7 +100,7 @@ def _check_age(onnx: Any, path: Path, ir_version: int, opsets: Mapping[str, int]
 
 
 def _with_types(onnx: Any, path: Path) -> Any:
-    """The model with its functions in line and the types of its values, if onnx can infer them and lives."""
+    """Inline the functions and infer the types of values; None if onnx fails or crashes."""
     with tempfile.TemporaryDirectory(prefix="ortpack-types-") as scratch:
         out = Path(scratch) / "typed.onnx"
         try:
@@ -140,7 +141,9 @@ class _Walk:
         if depth > _DEPTH:
             raise ModelError(f"{self.path} has graphs or functions in each other more than {_DEPTH} deep.")
         for node in nodes:
-            if bytes in map(type, (node.domain, node.op_type, node.name)):  # what protobuf gives for no UTF-8
+            if bytes in map(
+                type, (node.domain, node.op_type, node.name)
+            ):  # protobuf gives bytes for text that is not UTF-8
                 raise ModelError(f"{self.path} is damaged: the name of a node or of its operator is not UTF-8.")
             operator = Operator(node.domain or ONNX, node.op_type)
             function = self.functions.get((operator.domain, operator.name))
@@ -175,7 +178,7 @@ class _Walk:
 
 
 def _type(info: Any) -> str | None:
-    """The element type of a tensor, or of the tensors in a sequence or an optional."""
+    """Name the element type of a tensor, or of the tensors in a sequence or an optional."""
     kind = info.WhichOneof("value")
     if kind in {"tensor_type", "sparse_tensor_type"}:
         return TYPE_NUMBERS.get(getattr(info, kind).elem_type)

@@ -1,4 +1,4 @@
-"""What a runtime needs: operators with their opsets, and the types that each is used with."""
+"""`OpSet`: the operators that a runtime needs, with their opsets and the types that each is used with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was made of models before, kept in the user's cache by the hash of all that went in."""
+"""Results about models, cached by the hash of everything that they depend on."""
 
 from __future__ import annotations
 
@@ -25,41 +25,44 @@ if TYPE_CHECKING:
     from ortpack_build.ops.closure import Goal
     from ortpack_build.ops.full_runtime import FullRuntime
 
-_MOST = 256 << 20  # bytes of a model; what takes that long anyway is not worth its place in the cache
+_MOST = 256 << 20  # bytes; a larger model takes long anyway, and its result would fill the cache
 _ELSEWHERE = b"location"  # the key of TensorProto.external_data
 _MODEL, _OPERATORS, _HASH = "model.ort", "operators.json", "sha256"
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """The operators that a runtime needs for a model.
+    """The result of examining one model.
 
     Attributes:
-        nodes: operators that the model is sure to have, whatever CPU it is optimized for, each with the name of a node.
+        ops: every operator that a runtime may need for it.
+        nodes: the operators that it has whatever CPU it is optimized for, each with the name of one node.
     """
 
     ops: OpSet
     nodes: tuple[tuple[Need, str], ...]
 
 
-# Made before any thread asks: msgspec looks at a type when it is first used, and not safely in two threads at once.
+# Created at import: msgspec inspects a type when it is first used, and two threads that do so at once may crash.
 _FOUND = msgspec.json.Decoder(Found)
 
 
 def parse(data: bytes) -> Found:
-    """What was kept.
+    """Read a cached result.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the file holds something else.
     """
     return _FOUND.decode(data)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelResults:
-    """Results in a cache; without one, everything is made anew.
+    """Gives results about models: cached ones where the cache has them, else fresh ones.
 
     Attributes:
-        full: the runtime that makes them, if one is needed.
+        cache: None computes every result afresh.
+        goal: where the models will run; part of the key.
+        full: the runtime that optimizes and converts, if one is needed; part of the key.
     """
 
     cache: Cache | None
@@ -67,10 +70,10 @@ class ModelResults:
     full: FullRuntime | None
 
     def operators(self, model: Path, flavour: str, make: Callable[[], Found]) -> Found:
-        """What `make` finds of a model for this flavour.
+        """Return what `make` finds about a model for a flavour.
 
         Raises:
-            StorageError: the cache can't be written. Whatever `make` raises goes through.
+            StorageError: the cache can't be written. Errors of `make` pass through.
         """
         key = self._key(model, "operators", flavour)
         if self.cache is None or key is None:
@@ -95,10 +98,10 @@ class ModelResults:
         return found
 
     def converted(self, model: Path, into: Path, make: Callable[[Path], None]) -> None:
-        """Put what `make(file)` converts a model to into the file `into`.
+        """Write the converted model to the file `into`; `make(file)` converts it if the cache does not have it.
 
         Raises:
-            StorageError: the cache or the file can't be written. Whatever `make` raises goes through.
+            StorageError: the cache or the file can't be written. Errors of `make` pass through.
         """
         key = self._key(model, "converted")
         if self.cache is None or key is None:
@@ -119,7 +122,7 @@ class ModelResults:
         convert.put(entry / _MODEL, into)
 
     def _key(self, model: Path, *purpose: str) -> str | None:
-        """None for models that are too large, or that may have tensors in other files."""
+        """Hash a result's inputs; None means not cached: the model is too large, or has tensors in other files."""
         if self.cache is None or not 0 < model.stat().st_size <= _MOST:
             return None
         with model.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -133,7 +136,7 @@ class ModelResults:
 
 @functools.cache
 def _makers() -> str:
-    """What makes the results besides the runtime: the code and the data of this package, and what they import."""
+    """Hash what makes results besides the runtime: this package's code and data, and the packages that it imports."""
     files = [*Path(__file__).parent.glob("*.py"), *(shipped_folder() / "ops").glob("*.toml")]
     hashes = [f"{file.name} {sha256_of(file)}" for file in files]
     return sha256("\n".join(sorted([*hashes, _version("onnx"), _version("ortpack")])).encode())

@@ -1,4 +1,4 @@
-"""What optimizers may put in on a target, as data: ops/closure.toml."""
+"""Applies the rules of `variants/ops/closure.toml`: which operators optimizers may insert on a target."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ClosureFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """Where a model will run, and what the rules have to know of it.
+    """What the rules look at: where a model will run, and which types it has.
 
     Attributes:
         arch: of the target.
@@ -76,12 +76,12 @@ class Situation:
 
 @cache
 def shipped() -> ClosureFile:
-    """The data of the shipped manifests."""
+    """Read the shipped rules, once."""
     return manifests.read(manifests.shipped_folder() / "ops" / "closure.toml", ClosureFile)
 
 
 def close(ops: OpSet, situation: Situation, data: ClosureFile) -> OpSet:
-    """`ops` with all that the rules add, and without what the target's optimizers don't use."""
+    """Add what the rules add, until nothing new follows, and drop domains that the target's optimizers don't use."""
     needs = set(ops.needs)
     families = {family for family, arches in data.families.items() if situation.arch in arches}
     rules = [rule for rule in data.rules if _holds(rule, situation, families)]
@@ -91,7 +91,7 @@ def close(ops: OpSet, situation: Situation, data: ClosureFile) -> OpSet:
         needs |= more
     absent = {line.domain for line in data.absent if _absent(line, situation, families)}
     needs = {need for need in needs if need.domain not in absent}
-    free = {need.operator for need in added}  # the rules don't know with which types
+    free = {need.operator for need in added}  # of any type: the rules do not say which
     operators = {need.operator for need in needs}
     types = {
         operator: _widened(found, data.beside, situation, families)

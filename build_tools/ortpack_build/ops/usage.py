@@ -1,4 +1,4 @@
-"""How models use operators, and the operator set that follows from that."""
+"""Turns the nodes of models into the operators, with opsets and types, that a runtime needs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Value:
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """A node of a model.
+    """A node of a model, as far as kernels are concerned.
 
     Attributes:
         opset: of the operator's last change that counts for the model; the model's own where that is not known.
@@ -61,7 +61,7 @@ def _tracked() -> Mapping[Operator, _Tracked]:
 
 
 def opset(uses: Iterable[Use]) -> OpSet:
-    """The operators of these nodes, with types where they count and all of them are known."""
+    """Collect the operators of nodes, with their types where types.toml tracks them and all are known."""
     by_operator: dict[Operator, list[Use]] = {}
     needs = set()
     for use in uses:
@@ -81,7 +81,7 @@ def _types(uses: Sequence[Use], tracked: _Tracked) -> Types:
 
 
 def _at(sides: Iterable[tuple[Value | None, ...]], index: int) -> set[str]:
-    """The types at this index; none if one of them is not known."""
+    """Collect the types of an input or output by its index; empty if one of them is not known."""
     found: set[str] = set()
     for values in sides:
         value = values[index] if index < len(values) else None

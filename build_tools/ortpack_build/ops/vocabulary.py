@@ -1,4 +1,4 @@
-"""The operators that ONNX Runtime knows, to tell a wrong name from a right one."""
+"""The names of all operators of ONNX Runtime, which tell a misspelt operator from a real one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Vocabulary:
     Attributes:
         operators: domain → its operators.
         custom: domains whose operators a library of the user's brings; any name is right there.
-        any_custom: every domain that `operators` lacks is such a one.
+        any_custom: whether every other domain counts as custom, because the user names a library.
     """
 
     operators: Mapping[str, frozenset[str]]
@@ -55,5 +55,5 @@ def _shipped() -> Mapping[str, frozenset[str]]:
 
 
 def shipped(*, custom: Iterable[str] = (), any_custom: bool = False) -> Vocabulary:
-    """All operators of the newest release that was looked at."""
+    """Return the operators of operators.toml, with the user's own domains."""
     return Vocabulary(operators=_shipped(), custom=frozenset(custom), any_custom=any_custom)
