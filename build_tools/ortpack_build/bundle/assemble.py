@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UNSET
@@ -30,19 +30,7 @@ if TYPE_CHECKING:
 
     from ortpack_build.bundle.runtime_json import Verification
     from ortpack_build.catalog.spec import Spec
-    from ortpack_build.sizes import Sizes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """What an origin gives: loose files, before they are a runtime."""
-
-    libraries: Mapping[str, Path]  # file name in the runtime → file
-    licenses: Mapping[str, Path]  # file name → file
-    provenance: Mapping[str, Any]  # for runtime.json: "origin", and what is known of it
-    wheel_members: tuple[str, ...] = ()  # every member of the official wheel
-    modules: Mapping[str, bytes] = field(default_factory=dict)  # Python modules, file name → content
-    sizes: Sizes | None = None  # of the library, where its link is known
+    from ortpack_build.origin.parts import Parts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,6 +49,11 @@ class KernelId(Struct, frozen=True, kw_only=True):
     table: str
     symbol: str
 
+    @property
+    def operator_name(self) -> str:
+        """The operator as tables for readers name it: `Conv`, `com.microsoft:FusedConv`."""
+        return f"{self.domain}:{self.op}" if self.domain else self.op
+
     def serves(self, opset: int) -> bool:
         """Whether it implements the operator as of that opset."""
         return self.since <= opset and (self.until is None or opset <= self.until)

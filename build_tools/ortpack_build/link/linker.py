@@ -100,7 +100,8 @@ def link(
 
 
 def _library(path: Path, kernels: tuple[KernelId, ...], pieces: Sequence[Piece]) -> Library:
-    return Library(path=path, kernels=kernels, sizes=measure(path, pieces, kernels) if pieces else None)
+    operators = {kernel.symbol: kernel.operator_name for kernel in kernels}
+    return Library(path=path, kernels=kernels, sizes=measure(path, pieces, operators) if pieces else None)
 
 
 def _tables(kit: Kit, chosen: Sequence[KernelId], compilers: Compilers, work: Path, environ: Mapping[str, str]) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ortpack_build.base.archive import Limits, extract_members, member_names
-from ortpack_build.bundle.assemble import Parts
+from ortpack_build.origin.parts import Parts
 from ortpack_build.origin.pip_wheel import Pin
 
 if TYPE_CHECKING:

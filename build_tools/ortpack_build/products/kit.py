@@ -13,13 +13,13 @@ from ortpack_build import kit as kit_stage
 from ortpack_build.base.errors import ToolError, UsageError, nearest
 from ortpack_build.base.native_library import inspect
 from ortpack_build.base.tags import version_key
-from ortpack_build.bundle.assemble import Parts
 from ortpack_build.catalog.spec import Compiled
 from ortpack_build.kit import settings as kit_settings
 from ortpack_build.link import binding_sources as binding
 from ortpack_build.link import link_shared, link_static
 from ortpack_build.link.linker import run
 from ortpack_build.origin import source as origin_source
+from ortpack_build.origin.parts import Parts
 from ortpack_build.toolchain import Toolchain, Zig, find, pinned_programs
 
 if TYPE_CHECKING:

@@ -103,7 +103,7 @@ def load() -> Subsystems:
     path = shipped_folder() / "kits" / "subsystems.toml"
     data = read(path, Subsystems)
     patterns = [data.columns.code, data.columns.unwinding]
-    patterns += [pattern for line in data.subsystems for pattern in (line.objects, line.sections)]
+    patterns += [pattern for entry in data.subsystems for pattern in (entry.objects, entry.sections)]
     for pattern in patterns:
         try:
             re.compile(pattern)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from ortpack_build.kernels.index import KernelId
     from ortpack_build.sizes.link_map import Piece
 
 _PADDING = "padding"
@@ -23,26 +22,26 @@ _HEADERS = "headers, section names"
 _OTHER = "other"
 
 
-def measure(library: Path, pieces: Sequence[Piece], kernels: Iterable[KernelId]) -> Sizes:
+def measure(library: Path, pieces: Sequence[Piece], operators: Mapping[str, str]) -> Sizes:
     """The rows of a library that was just linked.
 
     Args:
         library: the file.
         pieces: of its link.
-        kernels: those that it registers.
+        operators: symbol of each kernel that it registers → name of the operator that the kernel implements.
 
     Raises:
         BinaryError: the file is no native library.
     """
     present = _file_sections(library)
     pieces = [piece for piece in pieces if present.get(piece.section)]
-    registered = _registered(pieces, {kernel.symbol: operator(kernel) for kernel in kernels})
+    registered = _registered(pieces, operators)
     totals: dict[tuple[str, tuple[str, ...]], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     placed: dict[str, int] = defaultdict(int)
     for section, object_, source, size in pieces:
         name, has_kernels = _subsystem(section, object_)
-        operators = _operators(object_, source, registered) if has_kernels else ()
-        totals[name, operators][_column(section)] += size
+        sharing = _operators(object_, source, registered) if has_kernels else ()
+        totals[name, sharing][_column(section)] += size
         placed[section] += size
     for section, size in present.items():
         if section not in placed:  # a linker that does not say what is in it
@@ -65,11 +64,6 @@ def of_sections(library: Path) -> Sizes:
         totals[section, ()][_column(section)] += size
     totals[_HEADERS, ()]["data"] += library.stat().st_size - sum(present.values())
     return _sizes(library, totals)
-
-
-def operator(kernel: KernelId) -> str:
-    """As an operator is named in tables: `Conv`, `com.microsoft:FusedConv`."""
-    return f"{kernel.domain}:{kernel.op}" if kernel.domain else kernel.op
 
 
 def _sizes(library: Path, totals: Mapping[tuple[str, tuple[str, ...]], Mapping[str, int]]) -> Sizes:
@@ -131,9 +125,9 @@ def _operators(object_: str, source: str, registered: Mapping[str, _Registration
 @lru_cache(maxsize=4096)
 def _subsystem(section: str, object_: str) -> tuple[str, bool]:
     """Name of the row, and whether operators share it."""
-    for line in load().subsystems:
-        if re.search(line.sections, section) and re.search(line.objects, object_):
-            return line.name, line.kernels
+    for entry in load().subsystems:
+        if re.search(entry.sections, section) and re.search(entry.objects, object_):
+            return entry.name, entry.kernels
     return _OTHER, False
 
 

@@ -62,6 +62,11 @@ def test_the_opsets_that_a_kernel_serves() -> None:
     assert not new.serves(13)
 
 
+def test_operators_of_other_domains_are_named_with_them() -> None:
+    names = ("kCpuExecutionProvider_Elu_kOnnxDomain_ver22", "kCpuExecutionProvider_Elu_kMSDomain_ver1")
+    assert [parse_symbol(_mangled(name), "t").operator_name for name in names] == ["Elu", "com.microsoft:Elu"]
+
+
 def test_tables_as_c() -> None:
     tables = [
         Table(id="a", entries=2, conditional=0, optional=False),
