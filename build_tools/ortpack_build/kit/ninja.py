@@ -8,8 +8,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ortpack_build.base.child import follow
 from ortpack_build.base.errors import StorageError, ToolError
+from ortpack_build.base.process import follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
+from ortpack_build.base import process
 from ortpack_build.base.errors import SourceError, ToolError
 from ortpack_build.kit import ninja
 
@@ -133,17 +133,9 @@ class Tree:
         command += [f"-D{name}={value}" for name, value in {**options, **self.compilers.options}.items()]
         shutil.rmtree(self.build, ignore_errors=True)
         log = self.work / "configure.log"
-        with self.report.step("Configuring"), log.open("wb") as output:
-            done = subprocess.run(
-                command,
-                env=self.environ,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                check=False,
-                pass_fds=held,  # should this process be killed, CMake goes on
-            )
-        if done.returncode != 0:
+        with self.report.step("Configuring"):
+            done = process.run(command, environ=self.environ, log=log, held=held)
+        if done.code != 0:
             raise ToolError(
                 f"CMake failed:\n{_cmake_errors(log.read_text(encoding='utf-8', errors='replace'))}\n",
                 hint=f"Everything that it said is in {log}.",
@@ -161,15 +153,15 @@ class Tree:
     def inputs(self, output: str) -> tuple[str, ...]:
         """What ninja makes a file of, in order; () if it does not know the file."""
         command = [str(self.programs.ninja), "-C", str(self.build), "-t", "query", output]
-        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)
-        lines = done.stdout.partition("  outputs:")[0].splitlines()
+        done = process.run(command, environ=self.environ)
+        lines = done.output.partition("  outputs:")[0].splitlines()
         return tuple(line.strip().lstrip("| ") for line in lines if line.startswith("    "))
 
     def _missing(self, names: Sequence[str]) -> list[str]:
         """The files that are still to be made for `names`, as far as ninja knows; none if it does not say."""
         command = [str(self.programs.ninja), "-C", str(self.build), "-t", "inputs", *names]
-        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)
-        return [name for name in done.stdout.splitlines() if not (self.build / name).exists()]
+        done = process.run(command, environ=self.environ)
+        return [name for name in done.output.splitlines() if not (self.build / name).exists()]
 
     def compile(self, names: Sequence[str], step: Step, held: Sequence[int]) -> None:
         """Have ninja make these files of the build folder.

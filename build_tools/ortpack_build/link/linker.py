@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ortpack_build.base import process
 from ortpack_build.base.errors import ToolError
 from ortpack_build.kernels.select import tables_source
 from ortpack_build.kernels.unread_mlas import still_removable
@@ -132,12 +132,7 @@ def run(command: Sequence[str], environ: Mapping[str, str], what: str) -> None:
     Raises:
         ToolError: it failed; says how `what` went wrong.
     """
-    try:
-        done = subprocess.run(
-            command, env=dict(environ), capture_output=True, text=True, errors="replace", timeout=_TIMEOUT, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolError(f"{command[0]} did not run: {error}.") from error
-    if done.returncode != 0:
-        lines = (done.stderr or done.stdout).splitlines()
+    done = process.run(command, environ=environ, timeout=_TIMEOUT)
+    if done.code != 0:
+        lines = (done.errors or done.output).splitlines()
         raise ToolError(f"{what} failed:\n" + "\n".join(lines[:_SHOWN]))

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ortpack_build.base import worker
+from ortpack_build.base import process
 from ortpack_build.base.errors import ModelError, ToolError, UsageError
 from ortpack_build.catalog import host, spec
 from ortpack_build.origin import prebuilt
@@ -91,12 +90,14 @@ class FullRuntime:
         }
         try:
             with _SLOTS:
-                reply = worker.ask(str(_WORKER), request=request)
-        except subprocess.TimeoutExpired as error:
-            raise ModelError(f"{model}: ONNX Runtime {self.ort} had no result after {worker.TIMEOUT} s.") from error
+                reply = process.ask(str(_WORKER), request=request)
+        except process.OverdueError as error:
+            raise ModelError(
+                f"{model}: ONNX Runtime {self.ort} had no result after {process.WORKER_TIMEOUT} s."
+            ) from error
         self._judge(model, reply)
 
-    def _judge(self, model: Path, reply: worker.Reply) -> None:
+    def _judge(self, model: Path, reply: process.Reply) -> None:
         answer = reply.answer or {}
         if reply.code == 0 and answer.get("done"):
             return

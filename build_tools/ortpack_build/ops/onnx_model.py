@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from collections import ChainMap
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ortpack_build.base import worker
+from ortpack_build.base import process
 from ortpack_build.base.errors import ModelError, ToolError
 from ortpack_build.ops.opset import ONNX, TYPE_NUMBERS, Operator
 from ortpack_build.ops.usage import Use, Value
@@ -104,8 +103,8 @@ def _with_types(onnx: Any, path: Path) -> Any:
     with tempfile.TemporaryDirectory(prefix="ortpack-types-") as scratch:
         out = Path(scratch) / "typed.onnx"
         try:
-            reply = worker.ask(str(_WORKER), request={"model": str(path.absolute()), "out": str(out)})
-        except subprocess.TimeoutExpired:
+            reply = process.ask(str(_WORKER), request={"model": str(path.absolute()), "out": str(out)})
+        except process.OverdueError:
             return None
         if reply.code != 0:
             return None

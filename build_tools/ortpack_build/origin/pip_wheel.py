@@ -18,9 +18,9 @@ from msgspec import Struct
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
-from ortpack_build.base.child import follow
 from ortpack_build.base.errors import FetchError, HashMismatchError, StorageError
 from ortpack_build.base.hashing import sha256_of
+from ortpack_build.base.process import follow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,6 @@ there for every target.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -23,6 +22,7 @@ import pyproject_metadata
 from packaging.utils import canonicalize_name
 
 from ortpack_build import __version__
+from ortpack_build.base import process
 from ortpack_build.base.errors import SourceError, UsageError, storage_error
 from ortpack_build.base.hashing import sha256, sha256_of
 from ortpack_build.bundle import wheel
@@ -183,12 +183,10 @@ def _ort_header(tree: Path, environ: Mapping[str, str]) -> Path:
     script = tree / "cmake" / "fetch_headers.py"
     with tempfile.TemporaryDirectory(prefix="ortpack-loader-") as spare:
         command = [sys.executable, str(script), "--out", spare]
-        done = subprocess.run(
-            command, env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
-        folder = Path(done.stdout.strip() or "/")
-        if done.returncode != 0 or not (folder / "onnxruntime_c_api.h").is_file():
-            raise SourceError(done.stderr.strip() or f"{script} gave nothing.")
+        done = process.run(command, environ=environ)
+        folder = Path(done.output.strip() or "/")
+        if done.code != 0 or not (folder / "onnxruntime_c_api.h").is_file():
+            raise SourceError(done.errors.strip() or f"{script} gave nothing.")
         if folder.is_relative_to(spare):
             raise SourceError("The user's cache folder can't be written.", hint="Set XDG_CACHE_HOME to one that can.")
         return folder

@@ -6,7 +6,6 @@ The full one runs on this machine, the reduced one too, or on the emulated machi
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from ortpack_build.base import worker
+from ortpack_build.base import process
 from ortpack_build.base.errors import ModelError, UsageError, VerificationError
 from ortpack_build.bundle.runtime_json import Proven, Verification
 from ortpack_build.ops import models
@@ -179,9 +178,9 @@ def _names(path: Path) -> frozenset[str]:
 def _run(request: dict[str, Any], abroad: Abroad | None = None) -> dict[str, Any]:
     """The answer of a process of its own; `died` if it gave none."""
     try:
-        reply = abroad.ask(request) if abroad else worker.ask("-m", "ortpack_build.proof.worker", request=request)
-    except subprocess.TimeoutExpired:
-        return {"died": f"no result after {worker.TIMEOUT} s"}
+        reply = abroad.ask(request) if abroad else process.ask("-m", "ortpack_build.proof.worker", request=request)
+    except process.OverdueError:
+        return {"died": f"no result after {process.WORKER_TIMEOUT} s"}
     if reply.answer is None or reply.code != 0:
         return {"died": f"killed by signal {-reply.code}" if reply.code < 0 else reply.last}
     return reply.answer

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ortpack_build.base import worker
+from ortpack_build.base import process
 from ortpack_build.base.errors import FetchError, ToolError, UsageError
 from ortpack_build.bundle.runtime_json import NAME, parse
 from ortpack_build.kit import settings as kit_settings
@@ -58,19 +58,19 @@ class Abroad:
     runner: run_from_c.Runner | None = None
     python: Sequence[str] = ()
 
-    def ask(self, request: Mapping[str, Any]) -> worker.Reply:
+    def ask(self, request: Mapping[str, Any]) -> process.Reply:
         """The worker's reply.
 
         Raises:
-            subprocess.TimeoutExpired: Python had none in time.
+            OverdueError: Python had none in time.
         """
         if self.runner is None:
-            return worker.ask(*_start(), request=request, python=self.python)
+            return process.ask(*_start(), request=request, python=self.python)
         try:
             answer = _compared(self.runner, request)
         except ToolError as error:
             answer = {"refused": str(error)}
-        return worker.Reply(answer=answer, code=0, last="")
+        return process.Reply(answer=answer, code=0, last="")
 
 
 def find(target: Target, host: str, context: Context, *, package: str | None) -> Abroad:
@@ -124,7 +124,7 @@ def _compared(runner: run_from_c.Runner, request: Mapping[str, Any]) -> dict[str
                 runs,
                 scratch=Path(scratch),
                 level=level,
-                timeout=worker.TIMEOUT,
+                timeout=process.WORKER_TIMEOUT,
             )
         for number, outputs in zip(numbers, outcome.runs, strict=True):
             got = {name: _array(name, value) for name, value in outputs.items()}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ortpack_build.base import process
 from ortpack_build.base.errors import ToolError
 from ortpack_build.base.tags import version_key
 from ortpack_build.toolchain.base import Compilers, Link, write_wrapper
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ortpack_build.toolchain.settings import CompilerEntry
+
+_TIMEOUT = 60  # seconds, to say a version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +102,7 @@ def find(name: str, entry: CompilerEntry, *, environ: Mapping[str, str]) -> Syst
 
 
 def _ask(program: Path, argument: str) -> str:
-    try:
-        done = subprocess.run([program, argument], capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise ToolError(f"{program} {argument} failed: {error}.") from error
-    return done.stdout
+    done = process.run([program, argument], timeout=_TIMEOUT)
+    if done.code != 0:
+        raise ToolError(f"{program} {argument} failed: {done.errors.strip() or f'exit code {done.code}'}.")
+    return done.output

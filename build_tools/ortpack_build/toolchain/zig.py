@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ortpack_build.base.errors import ToolError, UsageError
+from ortpack_build.base import process
+from ortpack_build.base.errors import UsageError
 from ortpack_build.base.tags import version_key
 from ortpack_build.toolchain.base import Compilers, Link, Linker, write_wrapper
 from ortpack_build.toolchain.zig_runtime import ZigRuntime, cached
@@ -86,13 +86,8 @@ class Zig:
     def _ask(self, arguments: list[str], folder: Path, shared: Path) -> str:
         environ = {**os.environ, **self._caches(folder, shared)}
         command = [str(self.program), *arguments]
-        try:
-            done = subprocess.run(
-                command, cwd=folder, env=environ, capture_output=True, text=True, timeout=_TIMEOUT, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise ToolError(f"{self.program} did not run: {error}.") from error
-        return done.stdout + done.stderr
+        done = process.run(command, environ=environ, cwd=folder, timeout=_TIMEOUT)
+        return done.output + done.errors
 
     def install(self, folder: Path, *, root: Path, shared: Path) -> Compilers:
         """Wrappers that name the target and take `root` off file names."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import re
 import struct
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +21,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ortpack_build.base import process
 from ortpack_build.base.errors import BinaryError, ToolError
 
 if TYPE_CHECKING:
@@ -116,26 +116,22 @@ def zig_runtime(cxx: Path, environ: Mapping[str, str], work: Path, *, musl: str)
     source, probe = work / "probe.c", work / "probe.so"
     source.write_text("int ortpack_probe(void) { return 0; }\n", encoding="utf-8")
     try:
-        done = subprocess.run(
+        done = process.run(
             # Optimised for size, which its libraries are then too: none of their code is run in an inference.
             [cxx, "-Os", "-shared", "-x", "c", source, "-o", probe, "-lm"],
-            env={**environ, "ZIG_VERBOSE_LINK": "1"},
+            environ={**environ, "ZIG_VERBOSE_LINK": "1"},
             cwd=work,
-            capture_output=True,
-            text=True,
-            errors="replace",
             timeout=_TIMEOUT,
-            check=False,
         )
-    except subprocess.TimeoutExpired as error:
+    except process.OverdueError as error:
         raise ToolError(f"zig came to no end in {_TIMEOUT} s.", hint="The same command goes on from there.") from error
     # zig says the links of what it had to compile for the target as well; the last is the one of the probe.
-    words = next((line.split() for line in reversed(done.stderr.splitlines()) if probe.name in line), [])
+    words = next((line.split() for line in reversed(done.errors.splitlines()) if probe.name in line), [])
     linked = [work / word for word in words if re.search(r"\.(?:a|so(?:\.\d+)?)$", word) and probe.name not in word]
     builtins = [path for path in linked if path.name == "libcompiler_rt.a"]
     libc = [path for path in linked if re.fullmatch(r"lib[cm]\.so(?:\.\d+)?", path.name)]
-    if done.returncode != 0 or len(builtins) != 1 or not libc or "-m" not in words:
-        raise ToolError(f"zig does not say what it links: {done.stderr[-500:]}")
+    if done.code != 0 or len(builtins) != 1 or not libc or "-m" not in words:
+        raise ToolError(f"zig does not say what it links: {done.errors[-500:]}")
     theirs: set[str] = set()
     renamed: dict[Path, Path] = {}
     for library in libc:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ortpack_build.base import worker
+from ortpack_build.base import process
 from ortpack_build.base.errors import ModelError, ToolError
 from ortpack_build.ops import Need, Operator, Types, models, onnx_model
 
@@ -228,7 +228,7 @@ def test_inference_that_dies_or_hangs_leaves_types_open(
     assert models.read(file, types=False).ops.types_of(neg) == Types.of()
     dying = tmp_path / "dying.py"
     monkeypatch.setattr(onnx_model, "_WORKER", dying)
-    monkeypatch.setattr(worker, "TIMEOUT", 1)
+    monkeypatch.setattr(process, "WORKER_TIMEOUT", 1)
     for code in ("import os; os.abort()", "import time; time.sleep(60)", "raise SystemExit(1)"):
         dying.write_text(code)
         ops = models.read(file).ops

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ortpack_build.base import process
 from ortpack_build.base.errors import FetchError
 
 if TYPE_CHECKING:
@@ -169,18 +169,8 @@ def _configure(work: Path, uris: Sequence[str], suite: str, keyring: Path, archi
 def _run(command: Sequence[str], environ: dict[str, str], folder: Path) -> str:
     """Run apt; what it complained about. A failure is for the caller to see by what is missing."""
     try:
-        done = subprocess.run(
-            command,
-            env=environ,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+        done = process.run(command, environ=environ, cwd=folder, timeout=_TIMEOUT)
+    except process.OverdueError as error:
         raise FetchError(f"apt gave no answer in {_TIMEOUT} s.", hint=_OTHERS) from error
-    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("E:", "Err:", "  "))]
-    return " ".join(line.strip() for line in lines) if done.returncode else ""
+    lines = [line for line in (done.output + done.errors).splitlines() if line.startswith(("E:", "Err:", "  "))]
+    return " ".join(line.strip() for line in lines) if done.code else ""
