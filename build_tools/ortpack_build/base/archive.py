@@ -1,4 +1,4 @@
-"""Taking files out of archives that nobody here wrote.
+"""Extracts files from archives that may be hostile.
 
 No member may be absolute, climb out with `..`, pass through a link, be a device, or appear twice; no link may leave
 the folder; and what comes out is counted against a limit while it is written, whatever the headers say.
@@ -29,14 +29,14 @@ _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOF
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The most that one archive may give."""
+    """The most bytes and files that one archive may unpack to."""
 
     size: int = 4 << 30  # bytes, all files together
     files: int = 200_000
 
 
 def safe_path(name: str) -> PurePosixPath:
-    """The member name as a relative path that stays in its folder on every operating system.
+    """Turn a member name into a relative path that stays in its folder on every operating system.
 
     Raises:
         ArchiveError: the name is empty, absolute, has a drive, a backslash, a control character or `..`.
@@ -56,7 +56,7 @@ def safe_path(name: str) -> PurePosixPath:
 
 
 def member_names(archive: Path) -> list[str]:
-    """The names in a zip file.
+    """List the names in a zip file.
 
     Raises:
         ArchiveError: it is damaged.
@@ -66,7 +66,7 @@ def member_names(archive: Path) -> list[str]:
 
 
 def extract_members(archive: Path, members: Mapping[str, str], into: Path, *, limits: Limits | None = None) -> None:
-    """Take the named members of a zip file (a wheel) out.
+    """Extract the named members of a zip file, such as a wheel.
 
     Args:
         archive: the zip file.
@@ -96,7 +96,7 @@ def extract_members(archive: Path, members: Mapping[str, str], into: Path, *, li
 def extract_all(
     archive: Path, into: Path, *, strip: int = 0, rooted: bool = False, limits: Limits | None = None
 ) -> None:
-    """Take everything out of a zip or tar file (plain, gz, bz2, xz).
+    """Extract all members of a zip or tar file (plain, gz, bz2, xz).
 
     Regular files keep their executable bit, folders are made, links are made last and only if they stay inside;
     owners, times and other modes are not kept.
@@ -183,7 +183,7 @@ def _extract_tar(archive: Path, into: Path, strip: int, budget: _Budget, *, root
 
 
 def _goal(link: str, at: PurePosixPath) -> str:
-    """Where a link at `at` leads, if the folder stands for /."""
+    """Return where a link at `at` leads, the folder taken for /."""
     return os.path.relpath(link, PurePosixPath("/", at).parent) if link.startswith("/") else link
 
 
@@ -217,7 +217,7 @@ class _Budget:
 
 
 def _place(into: Path, path: PurePosixPath, budget: _Budget) -> Path:
-    """The file to write for `path`, its folder made; each path only once."""
+    """Make the folder for a file and return its path; refuse a path that was given before."""
     name = str(path)
     if name in budget.seen:
         raise ArchiveError(f"Archive member {name} appears twice.")

@@ -1,4 +1,4 @@
-"""A content-addressed cache of folders.
+"""Keeps folders in a content-addressed cache.
 
 An entry is a folder `<root>/<kind>/<key>`, where the key is a hash of all that went into it. It is made in a
 temporary place of the same file system and moved there in one step, so an entry that exists is complete: a build
@@ -29,14 +29,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 @dataclass(frozen=True, kw_only=True)
 class Cache:
-    """Entries below `root`. The folder is made when the first entry is."""
+    """A cache whose entries lie below `root`, a folder that the first entry creates."""
 
     root: Path
     on_wait: Callable[[str], None] = lambda _: None
     """Called with the entry's name, and who makes it if that is known, when another process is making it."""
 
     def path(self, kind: str, key: str) -> Path:
-        """Where the entry is, or would be."""
+        """Return the folder of an entry, whether it exists or not."""
         for name in (kind, key):
             if not _NAME.fullmatch(name):
                 msg = f"not a cache name: {name!r}"
@@ -51,7 +51,7 @@ class Cache:
         *,
         check: Callable[[Path], bool] = lambda _: True,
     ) -> Path:
-        """The folder of the entry, made by `make(empty_folder)` if it isn't there or fails `check`.
+        """Return the folder of an entry; `make(empty_folder)` fills it if it is missing or fails `check`.
 
         An entry that is there and passes is used without a lock or a write, so a read-only cache serves what it has.
 
@@ -73,7 +73,7 @@ class Cache:
         return entry
 
     def _temporary(self, entry: Path) -> Path:
-        # One name a key: whoever holds the lock knows that a folder found here is a dead builder's.
+        # The temporary folder has one name per key: whoever holds the lock knows that one found here is a dead builder's.
         return self.root / "tmp" / f"{entry.parent.name}-{entry.name}"
 
     def _make(self, entry: Path, make: Callable[[Path], None]) -> None:
@@ -90,7 +90,7 @@ class Cache:
             raise
 
     def _discard(self, entry: Path) -> None:
-        # Moved away first: the entry's name must never hold half of a folder.
+        # Move it away before deleting it: under the entry's name there must never be half a folder.
         temporary = self._temporary(entry)
         _remove(temporary)
         temporary.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Everything ortpack-build raises on purpose.
+"""The errors that ortpack-build raises on purpose.
 
 Each class has the exit code of the command. The message says what is wrong in words for a person, `hint` what to do
 next; the command line prints both as one paragraph and never a traceback.
@@ -25,7 +25,7 @@ class BuildError(Exception):
         self.hint = hint
 
     def paragraph(self) -> str:
-        """The message and what to do about it, as the command line prints them."""
+        """Join the message and the hint, as the command line prints them."""
         return f"{self} {self.hint}".strip()
 
 
@@ -106,7 +106,7 @@ class ModelError(BuildError):
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """A sentence with the names that are allowed, the nearest one first if there is any."""
+    """Write a sentence that guesses the nearest name, if one is near, and lists the allowed ones."""
     names = list(allowed)
     close = difflib.get_close_matches(name.lower(), {n.lower(): n for n in names}, n=1, cutoff=0.5)
     guess = next((n for n in names if close and n.lower() == close[0]), None)
@@ -119,7 +119,7 @@ _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def storage_error(what: str, path: Path, cause: OSError) -> StorageError:
-    """The error for an `OSError` met while writing `what` at `path`."""
+    """Turn an `OSError` met while writing `what` at `path` into an error that says what to do."""
     if cause.errno in _FULL:
         return StorageError(
             f"The disk is full (or a size limit is reached): {what} could not be written to {path}.",

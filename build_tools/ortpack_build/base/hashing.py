@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 def sha256_of(file: Path) -> str:
-    """Of a file's bytes."""
+    """Hash a file's bytes."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sha256(data: bytes) -> str:
-    """Of bytes."""
+    """Hash bytes."""
     return hashlib.sha256(data).hexdigest()

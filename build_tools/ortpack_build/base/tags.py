@@ -1,4 +1,4 @@
-"""Platform tags of wheels, read into what they promise."""
+"""Reads platform tags of wheels: family, version and architecture."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PlatformTag:
 
 
 def parse_tag(tag: str) -> PlatformTag | None:
-    """The tag's parts; None for a tag that names no platform of ours (`any`, `linux_x86_64`, ...)."""
+    """Split a tag into its parts; None for a tag that names no platform of ours (`any`, `linux_x86_64`, ...)."""
     match = _TAG.fullmatch(tag)
     if match is None:
         return None
@@ -47,7 +47,7 @@ def parse_tag(tag: str) -> PlatformTag | None:
 
 
 def version_key(version: str) -> tuple[int, ...]:
-    """A dotted version for comparing; trailing zeros don't count.
+    """Make a dotted version comparable; trailing zeros don't count.
 
     Raises:
         ValueError: a part is no number.

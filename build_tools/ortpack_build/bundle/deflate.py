@@ -1,4 +1,4 @@
-"""Deflate on all cores, with the same bytes whatever their number.
+"""Compresses on all cores, with the same bytes whatever their number.
 
 The data is cut into pieces of fixed length; each is compressed at the highest level with the 32 KiB before it as its
 dictionary, and ends on a byte boundary, so that the pieces joined are one valid deflate stream.
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _PIECE = 1 << 20
 _WINDOW = 1 << 15
 _LEVEL = 9
-# What decides the bytes besides the data: another zlib may compress otherwise.
+# Part of the key, as another zlib may compress the same data to other bytes.
 _METHOD = f"{_LEVEL}-{_PIECE}-{zlib.ZLIB_RUNTIME_VERSION}"
-_CACHED_FROM = 1 << 20  # bytes; smaller data is compressed faster than it is looked up
+_CACHED_FROM = 1 << 20  # bytes; compressing smaller data is faster than looking it up
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deflated:
-    """Data ready for a zip file."""
+    """Compressed data, ready for a zip file."""
 
     size: int  # of the plain data, bytes
     crc: int
@@ -37,7 +37,7 @@ class Deflated:
 
 
 def deflate(data: bytes) -> Deflated:
-    """Compress; zlib releases the interpreter lock, so threads are enough."""
+    """Compress data in threads, which suffice because zlib releases the interpreter lock."""
     view = memoryview(data)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         pieces = pool.map(lambda start: _piece(view, start), range(0, max(len(view), 1), _PIECE))
@@ -45,7 +45,7 @@ def deflate(data: bytes) -> Deflated:
 
 
 def deflate_cached(data: bytes, cache: Cache) -> Deflated:
-    """The same, kept in the cache by the hash of the data. A damaged entry is made anew."""
+    """Compress data, or take the result out of the cache; a damaged entry is replaced."""
     if len(data) < _CACHED_FROM:
         return deflate(data)
 

@@ -1,4 +1,4 @@
-"""Which libraries a runtime needs from outside, and where each comes from."""
+"""Finds the libraries that a runtime needs from outside, and where each comes from."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RUNTIME = "runtime"  # the runtime that is extended
 
 
 def requirements(spec: Spec, libraries: Iterable[Path], wheel_members: Sequence[str] = ()) -> tuple[Requirement, ...]:
-    """What these libraries need: first what is there or not, by name, then pip's libraries in the order of loading.
+    """List what these libraries need: libraries of the machine by name, then those that pip installs, in load order.
 
     Args:
         spec: what is made.
@@ -45,7 +45,7 @@ def requirements(spec: Spec, libraries: Iterable[Path], wheel_members: Sequence[
 
 
 def stated(spec: Spec, facts: dict[str, BinaryFacts], wheel_members: Sequence[str] = ()) -> tuple[Requirement, ...]:
-    """The same of libraries that were read already.
+    """Do the same for libraries that were read already.
 
     Raises:
         BinaryError: one needs a library that nothing provides.
@@ -75,7 +75,7 @@ def stated(spec: Spec, facts: dict[str, BinaryFacts], wheel_members: Sequence[st
 def source_of(
     spec: Spec, library: str, own: Iterable[str], wheel_members: Sequence[str] = ()
 ) -> str | Requirement | None:
-    """Where a library comes from: a word, the requirement itself if pip installs it, or None: nowhere."""
+    """Tell where a library comes from: a word, a requirement if pip installs it, or None if nothing provides it."""
     os = spec.platform.os
     if any(_same(path.rpartition("/")[2], library, os) for _, path in _paths(spec)):
         return next(
@@ -88,7 +88,8 @@ def source_of(
         names = [PurePosixPath(name).name for name in wheel_members if PurePosixPath(name).parent == folder]
         if any(_same(name, library, os) for name in names):
             return "bundle"  # the vendor's library finds it in its own folder
-        # The vendor makes the link from the name that is asked for when its package is imported: load it by its own.
+        # The wheel ships `libx.so.1.2`; the vendor's package creates the link `libx.so.1` when it is imported. We do
+        # not import it, so the loader has to open the file by its long name.
         longer = next((name for name in names if name.startswith(f"{library}.")), None)
         if longer is not None:
             path = str(folder / longer)
@@ -97,7 +98,7 @@ def source_of(
 
 
 def _paths(spec: Spec) -> list[tuple[str, str]]:
-    """Distribution and path of every library that pip is to install, in the order of loading."""
+    """List distribution and path of every library that pip installs, in the order of loading."""
     return [(package.name, path) for package in spec.packages for path in package.libraries]
 
 

@@ -1,4 +1,4 @@
-"""`runtime.json`, schema 1: what `ortpack_runtimes/<variant>/` says of itself to the loader (docs/runtime-json.md)."""
+"""Writes and reads `runtime.json`, which describes a runtime to the loader (docs/runtime-json.md)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Requirement(_Value, frozen=True, kw_only=True):
 
     Attributes:
         distribution, path: of a library that pip installs: in which distribution, and where below site-packages.
-        by: the files that need it; UNSET: all that the loader opens.
+        by: the files that need it; UNSET: every file that the loader opens.
         optional: opened by name at run time, not linked.
     """
 
@@ -43,7 +43,7 @@ class Requirement(_Value, frozen=True, kw_only=True):
 
 
 class Extends(_Value, frozen=True, kw_only=True):
-    """Of an extension: the runtime it adds to, and the files that it lays into that one's folder."""
+    """The runtime that an extension adds to, and the files that it lays into that runtime's folder."""
 
     runtime: str
     ort_versions: str
@@ -51,7 +51,7 @@ class Extends(_Value, frozen=True, kw_only=True):
 
 
 class Plugin(_Value, frozen=True, kw_only=True):
-    """Of a plugin: the library in its vendor's distribution, and the runtimes that it fits."""
+    """A plugin's library in its vendor's distribution, and the runtimes that it fits."""
 
     registration: str
     ort_versions: str
@@ -61,7 +61,7 @@ class Plugin(_Value, frozen=True, kw_only=True):
 
 
 class Proven(_Value, frozen=True, kw_only=True):
-    """A model whose outputs on the runtime were those of the full one."""
+    """A model that gave the same outputs on this runtime as on the official one."""
 
     name: str  # of the file
     runs: int
@@ -70,7 +70,7 @@ class Proven(_Value, frozen=True, kw_only=True):
 
 
 class Verification(_Value, frozen=True, kw_only=True):
-    """Who looked whether the runtime runs its models.
+    """The result of the proof: whether the runtime was compared with the official one, and how.
 
     Attributes:
         against: the library that it was compared with.
@@ -114,12 +114,12 @@ class RuntimeJson(_Value, frozen=True, kw_only=True):
     verification: Verification | None = None
 
 
-# Made before any thread asks: msgspec looks at a type when it is first used, and not safely in two threads at once.
+# Created at import: msgspec inspects a type when it is first used, and two threads that do so at once may crash.
 _DECODER = msgspec.json.Decoder(RuntimeJson)
 
 
 def dump(value: RuntimeJson) -> bytes:
-    """The file's bytes, the same for equal values."""
+    """Write the file's bytes; equal values give equal bytes."""
     plain = {key: part for key, part in msgspec.to_builtins(value).items() if part is not None}
     return json.dumps(plain, indent=2, ensure_ascii=False).encode() + b"\n"
 

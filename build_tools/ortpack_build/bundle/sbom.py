@@ -1,4 +1,4 @@
-"""The bill of materials of a wheel (CycloneDX, PEP 770)."""
+"""Writes the bill of materials of a wheel (CycloneDX, PEP 770)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def sbom(bundle: Bundle, distribution: str) -> bytes:
-    """CycloneDX JSON: our distribution, the upstream artifact that it is made of, and every native file, with hashes.
+    """Write CycloneDX JSON: our distribution, the artifact that it is made of, and every native file, with hashes.
 
     It has no time and its serial number is derived from the spec, so equal bundles have equal bytes.
     """

@@ -1,4 +1,4 @@
-"""A bundle as a wheel: the same bytes on every run and in every folder."""
+"""Packs a bundle into a wheel, with the same bytes on every run and in every folder."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Wheel:
 
 
 def file_name(spec: Spec, build_number: str | None = None) -> str:
-    """The wheel's file name.
+    """Name the wheel's file.
 
     Raises:
         UsageError: the build number is not one (it starts with a digit).
@@ -52,7 +52,7 @@ def file_name(spec: Spec, build_number: str | None = None) -> str:
 
 
 def _tag(spec: Spec) -> str:
-    """The wheel's tag: a runtime is for any Python, an extension module for the stable ABI that it was compiled for."""
+    """Write the wheel's tag: a runtime serves any Python, an extension module the stable ABI that it was built for."""
     return f"{_stable_abi()}-{spec.tag}" if spec.package else f"py3-none-{spec.tag}"
 
 
@@ -82,7 +82,7 @@ def write(
 
 
 def pack(files: Mapping[str, bytes], path: Path, *, deflate: Callable[[bytes], Deflated], epoch: int) -> int:
-    """Write a wheel of the files, in their order, in one step; its size in bytes.
+    """Write the files, in their order, as a wheel, in one step; return its size in bytes.
 
     Raises:
         StorageError: its folder can't be written.
@@ -110,12 +110,12 @@ def _escaped(spec: Spec) -> str:
 
 
 def escaped_name(distribution: str) -> str:
-    """As it stands in names of wheels."""
+    """Normalize a distribution's name as file names of wheels have it."""
     return canonicalize_name(distribution).replace("-", "_")
 
 
 def _contents(bundle: Bundle, build_number: str | None) -> dict[str, bytes]:
-    """Every file by name, sorted, with RECORD last."""
+    """Collect every file by name, sorted, with RECORD last."""
     spec = bundle.spec
     info = f"{_escaped(spec)}.dist-info"
     folder = place(spec)
@@ -129,8 +129,8 @@ def _contents(bundle: Bundle, build_number: str | None) -> dict[str, bytes]:
 
 
 def with_record(files: Mapping[str, bytes], info: str) -> dict[str, bytes]:
-    """The files of a wheel in order, with the RECORD of the dist-info folder `info` last."""
-    # What is installed first: dist-info belongs at the end of the file, where readers look for it (PEP 427).
+    """Order the files of a wheel and add the RECORD of the dist-info folder `info` at the end."""
+    # dist-info belongs at the end of the file, where readers look for it (PEP 427).
     ordered = dict(sorted(files.items(), key=lambda item: (item[0].startswith(info), item[0])))
     record = "".join(f"{name},sha256={_record_hash(data)},{len(data)}\n" for name, data in ordered.items())
     return {**ordered, f"{info}/RECORD": f"{record}{info}/RECORD,,\n".encode()}

@@ -1,4 +1,4 @@
-"""Zip files whose bytes depend on nothing but names, contents and one time.
+"""Writes zip files whose bytes depend on nothing but names, contents and one time.
 
 The standard library's writer compresses by itself and records its platform; here the data comes compressed (in
 parallel, or from the cache), and every other field is fixed.
@@ -32,7 +32,7 @@ LATEST = 4354819198  # 2107-12-31
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A regular file, mode 0644."""
+    """A regular file of a zip file, mode 0644."""
 
     name: str
     content: Deflated

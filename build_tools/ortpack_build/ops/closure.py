@@ -29,8 +29,8 @@ _EXTERNAL = "session.optimized_model_external_initializers_file_name"
 _INT8 = "session.qdqisint8allowed"  # Arm's default is 1, x86's 0
 # The optimizers run with and without the NCHWc layout: with it, the nodes that a CPU without it gets are not seen.
 _LAYOUTS = ("", "NchwcTransformer")
-# Constant folding removes nodes whose kernels it needs itself, so the optimizers also run without it. Fusions that match
-# a folded constant do not happen then: a third run optimizes a model in which only constants were folded before.
+# Constant folding removes nodes whose kernels it needs itself, so the optimizers also run without it. Fusions that
+# match a folded constant do not happen then: a third run optimizes a model in which only constants were folded before.
 _FOLDING = "ConstantFolding"
 _CONSTANT = Operator(ONNX, "Constant")
 _QUANTIZED = {"DequantizeLinear", "QuantizeLinear"}
