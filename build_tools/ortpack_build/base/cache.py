@@ -73,7 +73,7 @@ class Cache:
         return entry
 
     def _temporary(self, entry: Path) -> Path:
-        # The temporary folder has one name per key: whoever holds the lock knows that one found here is a dead builder's.
+        # The temporary folder has one name per key: whoever holds the lock knows that one found is a dead builder's.
         return self.root / "tmp" / f"{entry.parent.name}-{entry.name}"
 
     def _make(self, entry: Path, make: Callable[[Path], None]) -> None:
