@@ -15,7 +15,7 @@ from ortpack_build.catalog.spec import distribution, releases
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ortpack_build.catalog.manifests import Catalog, Target, Variant
+    from ortpack_build.catalog.model import Catalog, Target, Variant
 
 _FALLBACK = "cpu"
 _BEGIN = "# --- extras: written by `ortpack-build extras --write` ---"

@@ -14,7 +14,7 @@ from ortpack_build.base.tags import version_key
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ortpack_build.catalog.manifests import Target
+    from ortpack_build.catalog.model import Target
     from ortpack_build.catalog.spec import Platform
 
 _OS = {"linux": "linux", "darwin": "macos", "win32": "windows"}

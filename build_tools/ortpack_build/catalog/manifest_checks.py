@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from ortpack_build.catalog.manifests import (
+    from ortpack_build.catalog.model import (
         Catalog,
         Package,
         PartFile,

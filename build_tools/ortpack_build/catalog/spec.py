@@ -21,7 +21,7 @@ from ortpack_build.base.tags import parse_tag, version_key
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ortpack_build.catalog.manifests import Catalog, Policy, SourceOrigin, Target, Variant
+    from ortpack_build.catalog.model import Catalog, Policy, SourceOrigin, Target, Variant
 
 
 class _Value(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ortpack_build.catalog.spec import distribution, releases, resolve
 
 if TYPE_CHECKING:
-    from ortpack_build.catalog.manifests import Catalog, Variant
+    from ortpack_build.catalog.model import Catalog, Variant
 
 _HEAD = """\
 <!-- Written by `ortpack-build docs --write docs/variants.md`; change the manifests in variants/ instead. -->

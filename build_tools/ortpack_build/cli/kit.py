@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import argparse
 
     from ortpack_build.base.report import Reporter
-    from ortpack_build.catalog.manifests import Catalog
+    from ortpack_build.catalog.model import Catalog
     from ortpack_build.cli.options import Command
 
 

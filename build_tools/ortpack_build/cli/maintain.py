@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ortpack_build.base.cache import Cache
+from ortpack_build.base.data_file import shipped_folder
 from ortpack_build.base.errors import ManifestError, UsageError, storage_error
 from ortpack_build.catalog import extras, manifests, variants_page
 from ortpack_build.cli.options import add_cache
@@ -154,5 +155,5 @@ def _schema(options: argparse.Namespace, report: Reporter) -> int:
     if not options.write:
         print(text, end="")
         return 0
-    write((options.variants or manifests.shipped_folder()) / "schema.json", text, report)
+    write((options.variants or shipped_folder()) / "schema.json", text, report)
     return 0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from functools import _lru_cache_wrapper
 
     from ortpack_build.base.report import Reporter
-    from ortpack_build.catalog.manifests import Catalog
+    from ortpack_build.catalog.model import Catalog
     from ortpack_build.cli.options import Command
     from ortpack_build.ops.full_runtime import FullRuntime
 

@@ -17,7 +17,7 @@ from ortpack_build.catalog import host, spec
 
 if TYPE_CHECKING:
     from ortpack_build.base.report import Reporter
-    from ortpack_build.catalog.manifests import Catalog
+    from ortpack_build.catalog.model import Catalog
 
 Command = Callable[[str, object, str], argparse.ArgumentParser]
 """Makes a sub-command of a name, a function to run and a help text."""

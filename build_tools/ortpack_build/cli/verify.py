@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from ortpack_build.base.context import Context
     from ortpack_build.base.report import Reporter
-    from ortpack_build.catalog.manifests import Catalog, Target
+    from ortpack_build.catalog.model import Catalog, Target
 
 
 def add_commands(command: Command) -> None:

@@ -6,12 +6,12 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, field
 from msgspec.structs import replace
 
+from ortpack_build.base.data_file import Model, Version, read, shipped_folder
 from ortpack_build.base.errors import ManifestError, UsageError, nearest
-from ortpack_build.catalog.manifests import Version, read, shipped_folder
-from ortpack_build.toolchain.settings import CompilerEntry, Tool, ZigEntry
+from ortpack_build.toolchain.settings import CompilerEntry, Tool, ZigEntry  # noqa: TC001 - of fields
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,18 +19,14 @@ if TYPE_CHECKING:
 Flavour = Literal["onnx", "ort"]
 
 
-class _Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class Instead(_Model, frozen=True):
+class Instead(Model, frozen=True):
     """A function of a library that is linked in, exchanged for a shorter one."""
 
     symbol: str
     code: Annotated[str, Meta(description="C, a definition of `{name}`")]
 
 
-class Group(_Model, frozen=True):
+class Group(Model, frozen=True):
     """Files of ORT's own that get more flags."""
 
     name: str
@@ -39,7 +35,7 @@ class Group(_Model, frozen=True):
     toolchains: Annotated[tuple[str, ...], Meta(description="Those that know the flags; none: all do")] = ()
 
 
-class WithoutExceptions(_Model, frozen=True):
+class WithoutExceptions(Model, frozen=True):
     """A kit whose errors end the process."""
 
     options: Annotated[dict[str, str], Meta(description="For CMake, on top of the flavour's")]
@@ -48,7 +44,7 @@ class WithoutExceptions(_Model, frozen=True):
     discard: Annotated[tuple[str, ...], Meta(description="Sections that LLD leaves out of libraries")] = ()
 
 
-class FlavourLine(_Model, frozen=True):
+class FlavourLine(Model, frozen=True):
     """What a kit can load."""
 
     model_formats: tuple[Literal["onnx", "ort"], ...]
@@ -56,7 +52,7 @@ class FlavourLine(_Model, frozen=True):
     without_exceptions: Annotated[WithoutExceptions | None, Meta(description="If it can do without")] = None
 
 
-class Flags(_Model, frozen=True):
+class Flags(Model, frozen=True):
     """Compiler flags of every file."""
 
     c: Annotated[tuple[str, ...], Meta(description="C and C++")]
@@ -64,14 +60,14 @@ class Flags(_Model, frozen=True):
     release: Annotated[tuple[str, ...], Meta(description="Optimisation, unless a group says otherwise")]
 
 
-class Effort(_Model, frozen=True):
+class Effort(Model, frozen=True):
     """How long files take to compile, beside each other."""
 
     files: Annotated[str, Meta(description="Regular expression, searched in the object's path")]
     weight: Annotated[float, Meta(gt=0)]
 
 
-class Link(_Model, frozen=True):
+class Link(Model, frozen=True):
     """How a library is linked from a kit."""
 
     roots: Annotated[tuple[str, ...], Meta(min_length=1, description="Symbols to start from, and to export")]
@@ -79,7 +75,7 @@ class Link(_Model, frozen=True):
     instead: Annotated[tuple[Instead, ...], Meta(description="Where LLD links")] = ()
 
 
-class TargetLine(_Model, frozen=True):
+class TargetLine(Model, frozen=True):
     """A platform that kits are compiled for."""
 
     baseline: Annotated[Version, Meta(description="Oldest libc")]
@@ -101,15 +97,17 @@ class TargetLine(_Model, frozen=True):
         return self.tag.format(baseline=self.baseline.replace(".", "_"))
 
 
-class Processor(_Model, frozen=True):
+class Processor(Model, frozen=True):
     """What is compiled otherwise for a kind of processor."""
 
     flags: Annotated[tuple[str, ...], Meta(description="C and C++")]
-    arguments: Annotated[dict[str, str], Meta(description="Compiler arguments → what zig wants instead")] = {}
+    arguments: Annotated[dict[str, str], Meta(description="Compiler arguments → what zig wants instead")] = field(
+        default_factory=dict
+    )
     groups: Annotated[tuple[Group, ...], Meta(description="After those of every kit")] = ()
 
 
-class Kits(_Model, frozen=True):
+class Kits(Model, frozen=True):
     """kits.toml"""
 
     schema: Literal[1]

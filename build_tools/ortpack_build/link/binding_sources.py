@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from ortpack_build.base.archive import extract_all
+from ortpack_build.base.data_file import Model, Sha256, Version, read, shipped_folder
 from ortpack_build.base.errors import FetchError, SourceError, UsageError
 from ortpack_build.base.tags import version_key
-from ortpack_build.catalog.manifests import Sha256, Version, read, shipped_folder
 from ortpack_build.machines import emulation
 from ortpack_build.origin import pip_wheel
 
@@ -39,11 +39,7 @@ _NUMPY = "numpy"
 _ANY_IMPORT = re.compile(r"^\s*(?:import ortpack\b|from ortpack\b).*$", re.MULTILINE)
 
 
-class _Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class Headers(_Model, frozen=True):
+class Headers(Model, frozen=True):
     """A wheel that something is compiled with."""
 
     name: str
@@ -52,11 +48,11 @@ class Headers(_Model, frozen=True):
     sha256: Sha256
     include: Annotated[tuple[str, ...], Meta(description="Folders of the wheel with headers")]
     sources: Annotated[tuple[str, ...], Meta(description="Files of the wheel to compile")] = ()
-    licenses: Annotated[dict[str, str], Meta(description="Path in the wheel → file name")] = {}
+    licenses: Annotated[dict[str, str], Meta(description="Path in the wheel → file name")] = field(default_factory=dict)
     target: Annotated[str, Meta(description="If it is for one only: goes with the interpreter's own headers")] = ""
 
 
-class BindingFile(_Model, frozen=True):
+class BindingFile(Model, frozen=True):
     """binding.toml"""
 
     schema: Literal[1]

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import unquote
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, field
 
 from ortpack_build.base.archive import extract_all
+from ortpack_build.base.data_file import Model, Sha256, read, shipped_folder
 from ortpack_build.base.errors import FetchError, ToolError, UsageError, nearest
 from ortpack_build.base.hashing import sha256, sha256_of
 from ortpack_build.catalog import host
-from ortpack_build.catalog.manifests import Sha256, read, shipped_folder
 from ortpack_build.origin import pip_wheel
 from ortpack_build.origin.source import apt, deb
 
@@ -31,18 +31,14 @@ if TYPE_CHECKING:
 
     from ortpack_build.base.cache import Cache
     from ortpack_build.base.report import Reporter
-    from ortpack_build.catalog.manifests import Target
+    from ortpack_build.catalog.model import Target
 
 _APT = "Use a machine whose apt knows a mirror of Debian, with its keys (debian-archive-keyring)."
 _FORMAT = 1  # of a root; part of its key
 _MERGED = ("bin", "lib", "lib64", "sbin")  # links into usr/, which Debian's base-files makes
 
 
-class _Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class Pip(_Model, frozen=True):
+class Pip(Model, frozen=True):
     """The wheel of pip that installs in a root."""
 
     version: str
@@ -50,7 +46,7 @@ class Pip(_Model, frozen=True):
     sha256: Sha256
 
 
-class RootLine(_Model, frozen=True):
+class RootLine(Model, frozen=True):
     """A root that can be made."""
 
     architecture: Annotated[str, Meta(description="Debian's name of it")]
@@ -58,11 +54,11 @@ class RootLine(_Model, frozen=True):
     python: Annotated[str | None, Meta(description="Path of the interpreter in the root")] = None
     libraries: Annotated[tuple[str, ...], Meta(description="More folders with libraries")] = ()
     include: Annotated[tuple[str, ...], Meta(description="Folders with headers of Python and NumPy")] = ()
-    files: Annotated[dict[str, str], Meta(description="Path in the root → text")] = {}
+    files: Annotated[dict[str, str], Meta(description="Path in the root → text")] = field(default_factory=dict)
     headers_of: Annotated[str | None, Meta(description="Target whose root has the headers, if not this one")] = None
 
 
-class Emulation(_Model, frozen=True):
+class Emulation(Model, frozen=True):
     """emulation.toml"""
 
     schema: Literal[1]
@@ -75,7 +71,9 @@ class Emulation(_Model, frozen=True):
     roots: dict[str, RootLine]
     groups: dict[str, tuple[str, ...]]
     headers: Annotated[dict[str, str], Meta(description="What has headers in a root → Debian's package with them")]
-    loaders: Annotated[dict[str, str], Meta(description="Target → the dynamic loader in its root")] = {}
+    loaders: Annotated[dict[str, str], Meta(description="Target → the dynamic loader in its root")] = field(
+        default_factory=dict
+    )
 
     def root(self, target: str) -> RootLine:
         """The line of a target.

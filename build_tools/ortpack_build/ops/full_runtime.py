@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ortpack_build.base.cache import Cache
     from ortpack_build.base.report import Reporter
-    from ortpack_build.catalog.manifests import Catalog
+    from ortpack_build.catalog.model import Catalog
 
 VARIANT = "cpu"  # the variant that has every operator
 _WORKER = Path(__file__).with_name("_optimize.py")

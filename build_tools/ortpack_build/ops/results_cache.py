@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
+from ortpack_build.base.data_file import shipped_folder
 from ortpack_build.base.hashing import sha256, sha256_of
-from ortpack_build.catalog.manifests import shipped_folder
 from ortpack_build.ops import convert
 from ortpack_build.ops.opset import Need, OpSet
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct, field
+from msgspec import field
 
+from ortpack_build.base.data_file import Model, Release, read, shipped_folder
 from ortpack_build.base.tags import version_key
-from ortpack_build.catalog import manifests
 from ortpack_build.ops.opset import Need, Operator, OpSet, Types
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _ANY_OPERATOR = "*"
 
 
-class _Line(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Line(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
     families: tuple[str, ...] = ()  # of CPUs; none: all
 
 
@@ -35,7 +35,7 @@ class Absent(_Line, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A domain that the target's optimizers don't use."""
 
     domain: str
-    before: manifests.Release | None = None  # of ONNX Runtime
+    before: Release | None = None  # of ONNX Runtime
 
 
 class Beside(_Line, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,7 +46,7 @@ class Beside(_Line, frozen=True, kw_only=True, forbid_unknown_fields=True):
     given: str | None = None  # only for models with values of this type
 
 
-class ClosureFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ClosureFile(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """ops/closure.toml"""
 
     schema: Literal[1]
@@ -77,7 +77,7 @@ class Situation:
 @cache
 def shipped() -> ClosureFile:
     """Read the shipped rules, once."""
-    return manifests.read(manifests.shipped_folder() / "ops" / "closure.toml", ClosureFile)
+    return read(shipped_folder() / "ops" / "closure.toml", ClosureFile)
 
 
 def close(ops: OpSet, situation: Situation, data: ClosureFile) -> OpSet:

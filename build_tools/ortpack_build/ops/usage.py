@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct
-
-from ortpack_build.catalog import manifests
+from ortpack_build.base.data_file import Model, read, shipped_folder
 from ortpack_build.ops.opset import Operator, OpSet, Types
 
 if TYPE_CHECKING:
@@ -39,7 +37,7 @@ class Use:
     outputs: tuple[Value | None, ...] = ()
 
 
-class _Tracked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Tracked(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
     domain: str
     operators: tuple[str, ...]
     inputs: tuple[int, ...] = ()
@@ -47,7 +45,7 @@ class _Tracked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     combined: tuple[int, ...] = ()  # inputs
 
 
-class TypesFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TypesFile(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """ops/types.toml"""
 
     schema: Literal[1]
@@ -56,7 +54,7 @@ class TypesFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 @cache
 def _tracked() -> Mapping[Operator, _Tracked]:
-    lines = manifests.read(manifests.shipped_folder() / "ops" / "types.toml", TypesFile).tracked
+    lines = read(shipped_folder() / "ops" / "types.toml", TypesFile).tracked
     return {Operator(line.domain, name): line for line in lines for name in line.operators}
 
 

@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct
-
-from ortpack_build.catalog import manifests
+from ortpack_build.base.data_file import Model, Release, read, shipped_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-class OperatorsFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OperatorsFile(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """ops/operators.toml"""
 
     schema: Literal[1]
-    ort: manifests.Release
+    ort: Release
     operators: dict[str, tuple[str, ...]]
 
 
@@ -49,8 +47,8 @@ class Vocabulary:
 
 @cache
 def _shipped() -> Mapping[str, frozenset[str]]:
-    path = manifests.shipped_folder() / "ops" / "operators.toml"
-    found = manifests.read(path, OperatorsFile).operators
+    path = shipped_folder() / "ops" / "operators.toml"
+    found = read(path, OperatorsFile).operators
     return {domain: frozenset(names) for domain, names in found.items()}
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ortpack_build.base.context import Context
-    from ortpack_build.catalog.manifests import Catalog
+    from ortpack_build.catalog.model import Catalog
     from ortpack_build.kernels.index import KernelId
     from ortpack_build.kernels.select import Selection
     from ortpack_build.kit import Kit

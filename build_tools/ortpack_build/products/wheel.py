@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ortpack_build.base.cache import Cache
     from ortpack_build.base.context import Context
     from ortpack_build.base.report import Reporter
-    from ortpack_build.catalog.manifests import Catalog
+    from ortpack_build.catalog.model import Catalog
     from ortpack_build.catalog.spec import Spec
     from ortpack_build.products import kit as kit_product
 

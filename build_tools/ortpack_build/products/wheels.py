@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ortpack_build.bundle.wheel import Wheel
-    from ortpack_build.catalog.manifests import Catalog
+    from ortpack_build.catalog.model import Catalog
     from ortpack_build.catalog.spec import Spec
 
 

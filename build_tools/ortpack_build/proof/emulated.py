@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ortpack_build.base.context import Context
-    from ortpack_build.catalog.manifests import Target
+    from ortpack_build.catalog.model import Target
 
 _INSTEAD = "--no-verify, which makes it without proof, as its runtime.json then says."
 # By number of ONNXTensorElementDataType.

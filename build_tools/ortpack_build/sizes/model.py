@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from ortpack_build.base.data_file import Model, read, shipped_folder
 from ortpack_build.base.errors import KitError, ManifestError
-from ortpack_build.catalog.manifests import read, shipped_folder
 
 NAME = "sizes.json"
 
@@ -65,18 +65,14 @@ def parse(data: bytes, where: str) -> Sizes:
 # --- the data ----------------------------------------------------------------------------------------------------
 
 
-class _Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class Columns(_Model, frozen=True):
+class Columns(Model, frozen=True):
     """Regular expressions for names of output sections."""
 
     code: str
     unwinding: str
 
 
-class Subsystem(_Model, frozen=True):
+class Subsystem(Model, frozen=True):
     """A row; the first whose patterns both fit takes a piece."""
 
     name: str
@@ -85,7 +81,7 @@ class Subsystem(_Model, frozen=True):
     kernels: Annotated[bool, Meta(description="Its objects register kernels")] = False
 
 
-class Subsystems(_Model, frozen=True):
+class Subsystems(Model, frozen=True):
     """subsystems.toml"""
 
     schema: Literal[1]

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-from ortpack_build.catalog.manifests import Sha256, Version
-
-
-class _Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
+from ortpack_build.base.data_file import Model, Sha256, Version
 
 
-class ZigEntry(_Model, frozen=True):
+class ZigEntry(Model, frozen=True):
     """Zig as a compiler, for every target."""
 
     flags: Annotated[tuple[str, ...], Meta(description="For compiling")] = ()
     link: Annotated[tuple[str, ...], Meta(description="For LLD itself")] = ()
 
 
-class CompilerEntry(_Model, frozen=True):
+class CompilerEntry(Model, frozen=True):
     """A compiler that the machine may have."""
 
     c: str
@@ -29,7 +25,7 @@ class CompilerEntry(_Model, frozen=True):
     link: Annotated[tuple[str, ...], Meta(description="Flags for linking")] = ()
 
 
-class Tool(_Model, frozen=True):
+class Tool(Model, frozen=True):
     """A program out of a wheel."""
 
     name: str

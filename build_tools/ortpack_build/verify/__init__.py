@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from ortpack_build.catalog.manifests import Catalog
+    from ortpack_build.catalog.model import Catalog
 
 __all__ = ["CHECKS", "Row", "Subject", "Verdict", "compare", "holds", "verify"]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ortpack_build.base.native_library import BinaryFacts
     from ortpack_build.bundle.runtime_json import File
-    from ortpack_build.catalog.manifests import Catalog
+    from ortpack_build.catalog.model import Catalog
 
 _MOST = 8 << 30  # bytes that a wheel may unpack to
 _NATIVE = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ortpack_build.base.data_file import shipped_folder
 from ortpack_build.base.hashing import sha256_of
 from ortpack_build.catalog import manifests
 from support.command import run
@@ -113,7 +114,7 @@ def test_an_index_with_other_bytes(official: Path, tmp_path: Path, damage: str) 
 def test_a_pin_that_the_index_does_not_have(tmp_path: Path) -> None:
     variants = tmp_path / "variants"
     variants.mkdir()
-    text = (manifests.shipped_folder() / "cpu.toml").read_text(encoding="utf-8")
+    text = (shipped_folder() / "cpu.toml").read_text(encoding="utf-8")
     (variants / "cpu.toml").write_text(text.replace(PIN.sha256, "0" * 64), encoding="utf-8")
     done = run(*command(tmp_path / "cache", tmp_path / "out"), "--variants", variants)
     assert_clear(done, 4, PIN.sha256, "0" * 64)

@@ -51,8 +51,8 @@ def test_the_wheel_brings_the_manifests_and_works_alone(checkout: Path, tmp_path
     # From the wheel itself, far from the checkout.
     where = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); "
     python("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", tmp_path / "site", wheel)
-    where += "from ortpack_build.catalog import manifests; from ortpack_build.cli.main import main; "
-    said = python("-c", f"{where} print(manifests.shipped_folder()); main(['list'])")
+    where += "from ortpack_build.base.data_file import shipped_folder; from ortpack_build.cli.main import main; "
+    said = python("-c", f"{where} print(shipped_folder()); main(['list'])")
     assert said.startswith(str(tmp_path / "site" / "ortpack_build" / "_variants"))
     assert "linux-aarch64" in said
     said = python(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ortpack_build.catalog import manifests
+from ortpack_build.base.data_file import shipped_folder
 from support.command import run
 from support.emulators import needs_wine
 from support.models import model
@@ -138,7 +138,7 @@ def test_a_native_file_in_another_runtimes_folder_is_a_stranger(made: Path, tmp_
 
 
 def test_a_manifest_that_names_a_file_the_official_wheel_does_not_hold(cache: Path, tmp_path: Path) -> None:
-    text = (manifests.shipped_folder() / "coreml.toml").read_text(encoding="utf-8")
+    text = (shipped_folder() / "coreml.toml").read_text(encoding="utf-8")
     extra = '[[extends.files]]\nos = "macos"\nmember = "onnxruntime/capi/libcoreml.dylib"\nexports = []\n'
     (tmp_path / "coreml.toml").write_text(f"{text}\n{extra}", encoding="utf-8")
     options = ("--variants", tmp_path, "--cache", cache, "--out", tmp_path / "out")
@@ -149,7 +149,7 @@ def test_a_manifest_that_names_a_file_the_official_wheel_does_not_hold(cache: Pa
 
 
 def test_a_plugin_whose_library_is_none(cache: Path, tmp_path: Path) -> None:
-    text = (manifests.shipped_folder() / "nxrt_cpu.toml").read_text(encoding="utf-8")
+    text = (shipped_folder() / "nxrt_cpu.toml").read_text(encoding="utf-8")
     changed = text.replace('exports = ["CreateEpFactories", "ReleaseEpFactory"]', 'exports = ["CreateNothing"]')
     assert changed != text
     (tmp_path / "nxrt_cpu.toml").write_text(changed, encoding="utf-8")

@@ -15,7 +15,7 @@ import pytest
 from cyclonedx.model.bom import Bom
 from packaging.metadata import Metadata
 
-from ortpack_build.catalog import manifests
+from ortpack_build.base.data_file import shipped_folder
 from support.command import run
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def test_pip_installs_it_beside_others(wheels: Mapping[str, Path], tmp_path: Pat
 
 def test_a_variant_of_ones_own_is_a_manifest(cache: Path, tmp_path: Path) -> None:
     """Other name, other members of the same official wheel, other priority: no line of code."""
-    text = (manifests.shipped_folder() / "cpu.toml").read_text(encoding="utf-8")
+    text = (shipped_folder() / "cpu.toml").read_text(encoding="utf-8")
     head, _, wheels = text.partition("[[prebuilt.files]]")
     head = head.replace('name = "cpu"', 'name = "lean_cpu"').replace("priority = 0", "priority = -5")
     head = re.sub(r"(?ms)^\[source.*?(?=^\[prebuilt\])", "", head)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ortpack_build.base.data_file import shipped_folder
 from ortpack_build.base.errors import UsageError
 from ortpack_build.catalog import manifests, spec
 from ortpack_build.catalog.spec import Spec
@@ -102,7 +103,7 @@ def test_unknown_names_get_the_nearest_right_one(arguments: tuple[str, ...], mes
 
 
 def test_a_target_that_a_variant_is_not_made_for(tmp_path: Path) -> None:
-    text = (manifests.shipped_folder() / "targets.toml").read_text()
+    text = (shipped_folder() / "targets.toml").read_text()
     extra = '[[targets]]\nname = "musl-x86_64"\nos = "linux"\narch = "x86_64"\nlibc = "musl"\n'
     (tmp_path / "targets.toml").write_text(f'{text}\n{extra}policy = "manylinux"\nruns_on = []\n')
     with pytest.raises(UsageError, match="cpu is not made for musl-x86_64"):

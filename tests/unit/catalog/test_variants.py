@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import tomllib
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from ortpack_build.base.data_file import shipped_folder
 from ortpack_build.base.errors import ManifestError, UsageError
 from ortpack_build.catalog import extras, manifests, spec, variants_page
 from ortpack_build.products import wheels
+
+if TYPE_CHECKING:
+    from ortpack_build.catalog.model import Variant
 
 ROOT = Path(__file__).parents[3]
 CATALOG = manifests.load()
@@ -109,7 +114,7 @@ def test_a_library_with_an_extra_for_cuda_falls_to_the_cpu_where_there_is_none(t
 
 
 @pytest.mark.parametrize("variant", CATALOG.variants.values(), ids=lambda variant: variant.name)
-def test_a_variant_says_what_was_tried_and_how_it_is_built_from_source(variant: manifests.Variant) -> None:
+def test_a_variant_says_what_was_tried_and_how_it_is_built_from_source(variant: Variant) -> None:
     assert variant.tried
     others = variant.prebuilt and not variant.prebuilt.distribution.startswith("onnxruntime")  # not ONNX Runtime's own
     part = variant.part is not None  # how its wheels are made is said by the variant that they are of
@@ -146,7 +151,7 @@ def test_a_plugin_depends_on_its_vendors_wheel() -> None:
 
 
 @pytest.mark.parametrize("variant", [line for line in CATALOG.variants.values() if line.plugin])
-def test_plugins_fit_the_newest_cpu_runtime(variant: manifests.Variant) -> None:
+def test_plugins_fit_the_newest_cpu_runtime(variant: Variant) -> None:
     assert variant.plugin is not None
     newest = spec.resolve(CATALOG, "cpu", "linux-x86_64").version
     assert SpecifierSet(variant.plugin.ort_versions).contains(newest)
@@ -236,7 +241,7 @@ MISTAKES: dict[str, tuple[str, str | re.Pattern[str], str, str]] = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_are_named(tmp_path: Path, mistake: str) -> None:
     name, old, new, message = MISTAKES[mistake]
-    text = (manifests.shipped_folder() / f"{name}.toml").read_text(encoding="utf-8")
+    text = (shipped_folder() / f"{name}.toml").read_text(encoding="utf-8")
     changed = old.sub(new, text, count=1) if isinstance(old, re.Pattern) else text.replace(old, new, 1)
     assert changed != text
     (tmp_path / f"{name}.toml").write_text(changed, encoding="utf-8")

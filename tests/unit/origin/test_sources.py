@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from ortpack_build.base.cache import Cache
+from ortpack_build.base.data_file import shipped_folder
 from ortpack_build.base.errors import (
     ArchiveError,
     BuildError,
@@ -22,7 +23,6 @@ from ortpack_build.base.errors import (
 )
 from ortpack_build.base.hashing import sha256
 from ortpack_build.base.report import Reporter
-from ortpack_build.catalog.manifests import shipped_folder
 from ortpack_build.origin import source as origin_source
 from ortpack_build.origin.source import apt, deb, tree, url
 from ortpack_build.origin.source import manifest as source_manifest

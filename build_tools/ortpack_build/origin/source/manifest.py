@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, field
 
 from ortpack_build.base.archive import safe_path
+from ortpack_build.base.data_file import Model, Release, Sha256, read, shipped_folder
 from ortpack_build.base.errors import ArchiveError, ManifestError, UsageError, nearest
 from ortpack_build.base.tags import version_key
-from ortpack_build.catalog.manifests import Release, Sha256, read, shipped_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,11 +19,7 @@ Fetcher = Literal["apt-source", "apt-binary", "pip", "url", "nothing"]
 _ORT = "onnxruntime"
 
 
-class _Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class Component(_Model, frozen=True):
+class Component(Model, frozen=True):
     """One folder of the source tree."""
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9_]+$")]
@@ -32,7 +28,7 @@ class Component(_Model, frozen=True):
     licenses: Annotated[tuple[str, ...], Meta(description="Licence texts, paths in the folder")] = ()
 
 
-class Archive(_Model, frozen=True, rename={"origin": "from"}):
+class Archive(Model, frozen=True, rename={"origin": "from"}):
     """What a component's folder is filled with."""
 
     component: str
@@ -43,11 +39,15 @@ class Archive(_Model, frozen=True, rename={"origin": "from"}):
     package: Annotated[str, Meta(description="Name of the package, for pip with its version")] = ""
     url: str = ""
     strip: Annotated[int, Meta(ge=0, description="Leading folders to drop")] = 0
-    take: Annotated[dict[str, str], Meta(description="Paths to keep → paths in the folder; all of it if empty")] = {}
-    write: Annotated[dict[str, str], Meta(description="Files to add: path in the folder → text")] = {}
+    take: Annotated[dict[str, str], Meta(description="Paths to keep → paths in the folder; all of it if empty")] = (
+        field(default_factory=dict)
+    )
+    write: Annotated[dict[str, str], Meta(description="Files to add: path in the folder → text")] = field(
+        default_factory=dict
+    )
 
 
-class Origin(_Model, frozen=True):
+class Origin(Model, frozen=True):
     """One place to get every component from."""
 
     summary: str
@@ -60,7 +60,7 @@ class Origin(_Model, frozen=True):
         return tuple(archive for archive in self.archives if archive.origin != "nothing" and archive.sha256 is None)
 
 
-class Edit(_Model, frozen=True):
+class Edit(Model, frozen=True):
     """A change to a source file that upstream does not have."""
 
     component: str
@@ -70,14 +70,14 @@ class Edit(_Model, frozen=True):
     reason: Annotated[str, Meta(min_length=1)]
 
 
-class TableFile(_Model, frozen=True):
+class TableFile(Model, frozen=True):
     """A source file with kernel tables."""
 
     file: str
     prefix: Annotated[str, Meta(pattern=r"^[a-z]+$", description="Tells its tables from those of other files")]
 
 
-class Sources(_Model, frozen=True):
+class Sources(Model, frozen=True):
     """onnxruntime-<release>.toml"""
 
     schema: Literal[1]
@@ -89,7 +89,7 @@ class Sources(_Model, frozen=True):
     origins: dict[str, Origin]
     tree: Annotated[
         dict[str, Sha256], Meta(description="Folder of the onnxruntime component → digest of what is in it")
-    ] = {}
+    ] = field(default_factory=dict)
     edits: Annotated[tuple[Edit, ...], Meta(description="After the patches, for every target")] = ()
 
 

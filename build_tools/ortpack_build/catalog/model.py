@@ -1,0 +1,297 @@
+"""The model of the manifests of `variants/`: a class for each kind of file and for what it holds.
+
+It is the one source of truth: the files are read with it, `variants/schema.json` and the reference pages are generated
+from it, and error messages take their lists of allowed names from it. All that differs between variants, targets and
+releases is in the files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+from msgspec import Meta, field
+
+from ortpack_build.base.data_file import Model, Release, Sha256, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Os = Literal["linux", "macos", "windows"]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")]
+
+
+class Target(Model, frozen=True, kw_only=True):
+    """A platform to make runtimes for."""
+
+    name: Name
+    os: Os
+    arch: str
+    policy: Annotated[str, Meta(description="The line of policies.toml that says what the system gives")]
+    runs_on: Annotated[tuple[str, ...], Meta(description="Hosts (target names) that can run its binaries")]
+    libc: Literal["glibc", "musl"] | None = None
+    emulator: Annotated[str | None, Meta(description="Program that runs its binaries on other machines")] = None
+    marker: Annotated[
+        str | None, Meta(description="Environment marker (PEP 508) of such machines; None: no marker tells them apart")
+    ] = None
+
+
+class TargetsFile(Model, frozen=True, kw_only=True):
+    """targets.toml"""
+
+    schema: Literal[1]
+    targets: tuple[Target, ...]
+
+
+class Policy(Model, frozen=True, kw_only=True):
+    """What runtimes may take from a kind of system."""
+
+    name: Name
+    libraries: Annotated[
+        dict[str, tuple[str, ...]], Meta(description="Where libraries come from → their names or patterns")
+    ]
+    granted: Annotated[
+        dict[str, tuple[str, ...]], Meta(description="The same, for variants whose `may_need` names the source")
+    ] = field(default_factory=dict)
+    symbols: Annotated[
+        dict[Version, dict[str, Version]],
+        Meta(description="Version of the wheel tag → newest version of each set of symbols"),
+    ] = field(default_factory=dict)
+    hardening: Annotated[
+        tuple[str, ...], Meta(description="Protections that a library compiled from source must have")
+    ] = ()
+
+
+class PoliciesFile(Model, frozen=True, kw_only=True):
+    """policies.toml"""
+
+    schema: Literal[1]
+    policies: tuple[Policy, ...]
+
+
+class ProvidersFile(Model, frozen=True, kw_only=True):
+    """providers.toml"""
+
+    schema: Literal[1]
+    providers: Annotated[tuple[str, ...], Meta(description="Every execution provider that a variant may name")]
+
+
+class Package(Model, frozen=True, kw_only=True):
+    """A distribution of a vendor with libraries that a runtime needs at run time, installed by pip."""
+
+    name: Annotated[str, Meta(description="The distribution")]
+    versions: Annotated[str, Meta(description="Version specifiers (PEP 440) that fit")]
+    libraries: Annotated[
+        dict[Os, tuple[str, ...]],
+        Meta(description="By operating system: paths below site-packages, in the order of loading"),
+    ]
+
+    @property
+    def requirement(self) -> str:
+        """As a requirement (PEP 508) without a marker."""
+        return f"{self.name}{self.versions}"
+
+
+class PackagesFile(Model, frozen=True, kw_only=True):
+    """packages.toml"""
+
+    schema: Literal[1]
+    packages: tuple[Package, ...]
+
+
+class Need(Model, frozen=True, kw_only=True):
+    """A fact of the machine that a runtime can't do without."""
+
+    fact: Literal[
+        "nvidia-gpu",
+        "nvidia-driver",
+        "cuda-driver",
+        "cuda-compute",
+        "amd-gpu",
+        "intel-device",
+        "qualcomm-npu",
+        "directx",
+        "windows-build",
+        "vulkan",
+        "rocm",
+    ]
+    mend: Annotated[str, Meta(description="What to do about it, for people")]
+    os: Annotated[tuple[Os, ...], Meta(description="Where it counts; everywhere if empty")] = ()
+    at_least: Annotated[Version | None, Meta(description="Oldest version; None: that it is there")] = None
+
+
+class NativeFile(Model, frozen=True, kw_only=True):
+    """A native library to take out of an official wheel."""
+
+    os: Os
+    member: Annotated[str, Meta(description="Path in the wheel; {ort} is the release")]
+    exports: Annotated[tuple[str, ...], Meta(description="Symbols that it must export")]
+    may_export: Annotated[tuple[str, ...], Meta(description="Symbols that it may export as well")] = ()
+    rpaths: Annotated[tuple[str, ...], Meta(description="Folders it may search besides its own")] = ()
+    role: Annotated[Literal["library", "support"], Meta(description="`library` is the one that the loader opens")] = (
+        "support"
+    )
+
+
+class PinnedWheel(Model, frozen=True, kw_only=True):
+    """An official wheel, and the platform tag of the wheel that we make of it.
+
+    Attributes:
+        ort: of a runtime.
+        version: of a plugin, which has versions of its own.
+    """
+
+    ort: Release | None = None
+    version: str | None = None
+    target: str
+    tag: str
+    file: Annotated[str, Meta(pattern=r"^[^/\\]+\.whl$")]
+    sha256: Sha256
+
+    @property
+    def release(self) -> str:
+        """The official distribution's version, and that of the wheel that we make."""
+        return self.ort or self.version or ""
+
+
+class OfficialSize(Model, frozen=True, kw_only=True):
+    """All files that an official release takes on its index, to compare with."""
+
+    version: str
+    wheels: Annotated[int, Meta(ge=1)]
+    bytes: Annotated[int, Meta(ge=1)]
+
+
+class PrebuiltOrigin(Model, frozen=True, kw_only=True):
+    """Official binaries."""
+
+    distribution: str
+    licenses: Annotated[tuple[str, ...], Meta(description="Licence texts of what is taken out, paths in the wheel")]
+    files: tuple[NativeFile, ...]
+    wheels: tuple[PinnedWheel, ...]
+    official: Annotated[tuple[OfficialSize, ...], Meta(description="Sizes of the official releases")] = ()
+
+
+class Extends(Model, frozen=True, kw_only=True):
+    """Providers for another variant's runtime, from the same official wheels."""
+
+    variant: str
+    targets: Annotated[tuple[str, ...], Meta(min_length=1)]
+    files: Annotated[tuple[NativeFile, ...], Meta(description="Laid beside the other's; none: it has them")] = ()
+
+
+class Plugin(Model, frozen=True, kw_only=True):
+    """A provider library to register with a runtime: it stays in its vendor's wheel, which ours depends on."""
+
+    registration: Annotated[str, Meta(description="Name to register it under")]
+    ort_versions: Annotated[
+        str,
+        Meta(pattern=r"^(>=|<|==)\d+(\.\d+)+(,(>=|<|==)\d+(\.\d+)+)*$", description="Runtimes that it works with"),
+    ]
+
+
+class Kernels(Model, frozen=True, kw_only=True):
+    """Kernels that a library takes if the processor has what they need."""
+
+    name: str
+    what: Annotated[str, Meta(description="What they compute, for people")]
+    targets: Annotated[tuple[str, ...], Meta(min_length=1, description="Whose libraries have them")]
+    encoding: Annotated[
+        tuple[tuple[int, int], ...], Meta(min_length=1, description="Instructions of theirs alone: value and mask")
+    ]
+
+
+class Part(Model, frozen=True, kw_only=True):
+    """Some of another variant's wheels."""
+
+    variant: str
+    targets: Annotated[tuple[str, ...], Meta(min_length=1)]
+    kernels: tuple[Kernels, ...] = ()
+
+
+class SourceOrigin(Model, frozen=True, kw_only=True):
+    """Compiled from source: see `variants/sources` and `variants/kits`."""
+
+    exports: Annotated[tuple[str, ...], Meta(description="Symbols that the library must export")]
+    may_export: Annotated[tuple[str, ...], Meta(description="Symbols that it may export as well")] = ()
+
+
+class Compile(Model, frozen=True, kw_only=True):
+    """How ONNX Runtime's own build makes it, for machines that have what it takes."""
+
+    cmake: Annotated[tuple[str, ...], Meta(description="CMake options, e.g. onnxruntime_USE_CUDA=ON")]
+    wants: Annotated[str, Meta(description="What has to be on the machine, for people")] = ""
+
+
+class Variant(Model, frozen=True, kw_only=True):
+    """<variant>.toml: one kind of runtime, an extension of one, a plugin for any, or part of another's wheels."""
+
+    schema: Literal[1]
+    kind: Literal["runtime", "extension", "plugin", "part"] = "runtime"
+    name: Name
+    summary: str
+    tried: Annotated[str, Meta(description="What was really run, and what could only be looked at, for people")] = ""
+    license: Annotated[str, Meta(description="SPDX expression")]
+    providers: Annotated[tuple[str, ...], Meta(min_length=1, description="In order of preference, CPU last")]
+    devices: Annotated[
+        dict[str, tuple[str, ...]],
+        Meta(min_length=1, description="Name for device= → its providers; the first device is the default"),
+    ]
+    priority: Annotated[int, Meta(description="Automatic mode takes the highest that works")]
+    model_formats: tuple[Literal["onnx", "ort"], ...]
+    reduced: Annotated[bool, Meta(description="Holds some operators only; never taken automatically")] = False
+    needs: Annotated[tuple[Need, ...], Meta(description="In the order of checking")] = ()
+    may_need: Annotated[tuple[str, ...], Meta(description="Sources of libraries besides the system: `granted`")] = ()
+    packages: Annotated[tuple[str, ...], Meta(description="Of packages.toml, in the order of loading")] = ()
+    requires_python: Annotated[Version, Meta(description="Oldest Python of its packages")] = "3.10"
+    prebuilt: PrebuiltOrigin | None = None
+    source: SourceOrigin | None = None
+    extends: Extends | None = None
+    plugin: Plugin | None = None
+    part: Part | None = None
+    compile: Compile | None = None
+
+
+class PartFile(Model, frozen=True, kw_only=True):
+    """<variant>.toml: a name for some of another variant's wheels, which says all else of them."""
+
+    schema: Literal[1]
+    kind: Literal["part"]
+    name: Name
+    summary: str
+    part: Part
+
+    def of(self, whole: Variant) -> Variant:
+        """The variant that it is."""
+        return msgspec.structs.replace(
+            whole, kind="part", name=self.name, summary=self.summary, part=self.part, prebuilt=None, source=None
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """All manifests, checked against each other."""
+
+    variants: Mapping[str, Variant]
+    targets: Mapping[str, Target]
+    policies: Mapping[str, Policy]
+    packages: Mapping[str, Package]
+
+    def origin(self, variant: Variant) -> PrebuiltOrigin | None:
+        """The official binaries of a variant; those of an extension or a part are wheels of another variant."""
+        if variant.part is not None:
+            whole = self.variants[variant.part.variant].prebuilt
+            assert whole is not None  # noqa: S101 - checked when the manifests were read
+            wheels = tuple(wheel for wheel in whole.wheels if wheel.target in variant.part.targets)
+            return msgspec.structs.replace(whole, wheels=wheels, official=())
+        if variant.extends is None:
+            return variant.prebuilt
+        base = self.variants[variant.extends.variant].prebuilt
+        assert base is not None  # noqa: S101 - checked when the manifests were read
+        return msgspec.structs.replace(
+            base,
+            files=variant.extends.files,
+            wheels=tuple(wheel for wheel in base.wheels if wheel.target in variant.extends.targets),
+            official=(),
+        )
