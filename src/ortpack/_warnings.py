@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ortpack._installed import FOLDER, Runtime
 from ortpack._needs import numbers
+from ortpack._served import SERVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,42 +17,57 @@ if TYPE_CHECKING:
 
     from ortpack._machine import Machine
     from ortpack._needs import MachineFacts
+    from ortpack._served import Serving
 
-# A device that this machine may have, and the devices of runtimes that use it, best first
-_USES = (
-    (
-        "nvidia-gpu",
-        "NVIDIA GPU",
-        ("cuda", "tensorrt", "tensorrt-rtx", "tensorrt-rtx-cuda12", "directml", "webgpu"),
-    ),
-    ("amd-gpu", "AMD GPU", ("migraphx", "directml", "webgpu")),
-    ("intel-gpu", "Intel GPU", ("openvino", "directml", "webgpu")),
-    ("intel-npu", "Intel NPU", ("openvino",)),
+# A GPU or NPU that this machine may have, by its fact, and how a sentence calls it
+_DEVICES = (
+    ("nvidia-gpu", "NVIDIA GPU"),
+    ("amd-gpu", "AMD GPU"),
+    ("intel-gpu", "Intel GPU"),
+    ("intel-npu", "Intel NPU"),
 )
+_GPUS = ("nvidia-gpu", "amd-gpu", "intel-gpu")
 # What begins like this may write into the folder `onnxruntime`; plugins of the same makers have folders of their own
 _OFFICIAL = ("onnxruntime", "ort-nightly")
 _SHARED = "onnxruntime/__init__.py"
-_ONLY_ON = {"migraphx": "linux", "directml": "windows"}
 
 
 def unused_devices(runtimes: Iterable[Runtime], machine: Machine, facts: MachineFacts) -> list[str]:
     """Devices of this machine that no installed runtime uses, with what to install."""
-    served = {device for runtime in runtimes for device in runtime.devices}
+    used = {device for runtime in runtimes for device in runtime.devices}
     found = []
-    for fact, label, names in _USES:
-        if (have := facts[fact]) and served.isdisjoint(names):
-            name = next(name for name in names if _ONLY_ON.get(name, machine.os) == machine.os)
-            if name == "cuda" and numbers((facts["cuda-driver"] or ("13",))[0]) < (13,):
-                name = "cuda12"
-            found.append(f"this machine has an {label} ({have[0]}) and no runtime for it: pip install ortpack[{name}]")
+    for fact, label in _DEVICES:
+        if (have := facts[fact]) and not _is_served(used, fact) and (extra := _advised(fact, machine, facts)):
+            found.append(f"this machine has an {label} ({have[0]}) and no runtime for it: pip install ortpack[{extra}]")
     # A GPU that no probe can tell, such as a virtual machine's share of one
-    untold = not found and None in (facts["nvidia-gpu"], facts["amd-gpu"], facts["intel-gpu"])
+    untold = not found and None in [facts[fact] for fact in _GPUS]
     directx = machine.os == "windows" and machine.arch == "amd64" and untold and facts["directx"]
-    if directx and served.isdisjoint(("directml", "cuda", "openvino", "webgpu")):
-        found.append("this machine has DirectX 12 and no runtime for a GPU: pip install ortpack[directml]")
-    if machine.os == "macos" and machine.arch == "arm64" and served.isdisjoint(("coreml", "webgpu")):
-        found.append("this Mac has a GPU and a Neural Engine and no runtime for them: pip install ortpack[coreml]")
+    if directx and not _is_served(used, "directx", *_GPUS) and (extra := _advised("directx", machine, facts)):
+        found.append(f"this machine has DirectX 12 and no runtime for a GPU: pip install ortpack[{extra}]")
+    apple = machine.os == "macos" and machine.arch == "arm64"
+    if apple and not _is_served(used, "apple-gpu") and (extra := _advised("apple-gpu", machine, facts)):
+        found.append(f"this Mac has a GPU and a Neural Engine and no runtime for them: pip install ortpack[{extra}]")
     return found
+
+
+def _is_served(used: set[str], *facts: str) -> bool:
+    """Whether one of the devices that installed runtimes offer uses one of these of the machine."""
+    return not used.isdisjoint(serving.device for fact in facts for serving in SERVED.get(fact, ()))
+
+
+def _advised(fact: str, machine: Machine, facts: MachineFacts) -> str | None:
+    """The extra to install for a device: the first that is made for this machine, and that its drivers are new enough
+    for if there is such a one."""
+    platform = (machine.os, machine.arch, machine.libc)
+    made = [serving for serving in SERVED.get(fact, ()) if platform in serving.platforms]
+    fitting = [serving.extra for serving in made if _new_enough(serving, machine, facts)]
+    return next(iter([*fitting, *(serving.extra for serving in made)]), None)
+
+
+def _new_enough(serving: Serving, machine: Machine, facts: MachineFacts) -> bool:
+    """Whether nothing that is known of the machine is too old for a variant."""
+    wanted = [(fact, oldest) for fact, oldest, systems in serving.needs if not systems or machine.os in systems]
+    return all(not (have := facts[fact]) or numbers(have[0]) >= numbers(oldest) for fact, oldest in wanted)
 
 
 def clobbered(folders: Sequence[Path]) -> list[str]:

@@ -74,6 +74,12 @@ def _name_mistakes(data: object, kind: inspect.Type, where: str) -> Iterable[tup
         missing = [name for name, field in fields.items() if field.required and name not in data]
         if missing:
             yield where, f"{', '.join(missing)} missing."
+    elif (
+        isinstance(kind, inspect.DictType) and isinstance(kind.key_type, inspect.LiteralType) and isinstance(data, dict)
+    ):
+        names = [str(name) for name in kind.key_type.values]
+        for key in data.keys() - set(names):
+            yield _join(where, key), f"unknown key. {nearest(key, names)}"
     elif isinstance(kind, inspect.LiteralType) and type(data) is type(kind.values[0]) and data not in kind.values:
         yield where, f"{data!r} is unknown. {nearest(str(data), map(str, kind.values))}"
     for value, inner, at in _parts(data, kind, where):

@@ -88,7 +88,7 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
         requires=requirements(spec, [parts.libraries[name] for name in sorted(parts.libraries)], parts.wheel_members),
         needs=spec.needs or UNSET,
         requires_dist=tuple(package.requirement for package in spec.packages) or UNSET,
-        extra=spec.variant.replace("_", "-") if spec.packages or spec.depends else UNSET,
+        extra=spec.variant if spec.packages or spec.depends else UNSET,
         extends=_extends(spec, carried),
         plugin=_plugin(spec),
         provenance={"origin": parts.provenance["origin"], "spec": spec.digest, **parts.provenance},

@@ -25,7 +25,7 @@ _END = "# --- end of the extras ---"
 def extras(catalog: Catalog) -> dict[str, list[str]]:
     """Requirements (PEP 508) by extra. On a machine that a variant is not made for, its extra installs the CPU's."""
     own = sorted(name for name, variant in catalog.variants.items() if variant.part is None)
-    return {name.replace("_", "-"): _extra(catalog, catalog.variants[name]) for name in own}
+    return {name: _extra(catalog, catalog.variants[name]) for name in own}
 
 
 def _extra(catalog: Catalog, variant: Variant) -> list[str]:
@@ -36,7 +36,7 @@ def _extra(catalog: Catalog, variant: Variant) -> list[str]:
         return [distribution(variant.name)]
     found = []
     if variant.extends is not None:
-        found.append(f"ortpack[{variant.extends.variant.replace('_', '-')}]")
+        found.append(f"ortpack[{variant.extends.variant}]")
     elif variant.kind == "plugin":
         found.append(distribution(_FALLBACK))  # a plugin needs a runtime
     else:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Os = Literal["linux", "macos", "windows"]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")]
+VariantName = Annotated[
+    str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", description="As its extra and its runtime are called")
+]
+ServedDevice = Literal["nvidia-gpu", "amd-gpu", "intel-gpu", "intel-npu", "directx", "apple-gpu"]
 
 
 class Target(Model, frozen=True, kw_only=True):
@@ -229,7 +233,7 @@ class Variant(Model, frozen=True, kw_only=True):
 
     schema: Literal[1]
     kind: Literal["runtime", "extension", "plugin", "part"] = "runtime"
-    name: Name
+    name: VariantName
     summary: str
     tried: Annotated[str, Meta(description="What was really run, and what could only be looked at, for people")] = ""
     license: Annotated[str, Meta(description="SPDX expression")]
@@ -242,6 +246,10 @@ class Variant(Model, frozen=True, kw_only=True):
     model_formats: tuple[Literal["onnx", "ort"], ...]
     reduced: Annotated[bool, Meta(description="Holds some operators only; never taken automatically")] = False
     needs: Annotated[tuple[Need, ...], Meta(description="In the order of checking")] = ()
+    serves: Annotated[
+        dict[ServedDevice, Annotated[int, Meta(ge=1)]],
+        Meta(description="Device of a machine that it uses → its place among the variants to advise there, best is 1"),
+    ] = field(default_factory=dict)
     may_need: Annotated[tuple[str, ...], Meta(description="Sources of libraries besides the system: `granted`")] = ()
     packages: Annotated[tuple[str, ...], Meta(description="Of packages.toml, in the order of loading")] = ()
     requires_python: Annotated[Version, Meta(description="Oldest Python of its packages")] = "3.10"
@@ -258,7 +266,7 @@ class PartFile(Model, frozen=True, kw_only=True):
 
     schema: Literal[1]
     kind: Literal["part"]
-    name: Name
+    name: VariantName
     summary: str
     part: Part
 

@@ -48,7 +48,7 @@ def _row(catalog: Catalog, variant: Variant) -> str:
     targets = _targets(catalog, variant)
     newest = dict.fromkeys(releases(catalog, variant, target)[0] for target in targets)
     cells = (
-        f"[`{_extra(variant)}`](#{_extra(variant)})",
+        f"[`{variant.name}`](#{variant.name})",
         variant.summary,
         variant.kind,
         ", ".join(f"`{name}`" for name in variant.devices),
@@ -59,13 +59,9 @@ def _row(catalog: Catalog, variant: Variant) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _extra(variant: Variant) -> str:
-    return variant.name.replace("_", "-")
-
-
 def _section(catalog: Catalog, variant: Variant) -> str:
     name = distribution(variant.part.variant if variant.part else variant.name)
-    lines = [f"## {_extra(variant)}", "", f"{variant.summary}. Distribution `{name}`.", ""]
+    lines = [f"## {variant.name}", "", f"{variant.summary}. Distribution `{name}`.", ""]
     lines.append(f"- providers: {', '.join(f'`{name}`' for name in variant.providers)}")
     origin = catalog.origin(variant)
     if origin is not None:

@@ -1,4 +1,4 @@
-"""The commands about all variants at once: `wheels`, `extras` and `docs`."""
+"""The commands about all variants at once: `wheels`, `extras`, `served`, `docs` and `schema`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ortpack_build.base.cache import Cache
 from ortpack_build.base.data_file import shipped_folder
 from ortpack_build.base.errors import ManifestError, UsageError, storage_error
-from ortpack_build.catalog import extras, manifests, variants_page
+from ortpack_build.catalog import extras, manifests, served_devices, variants_page
 from ortpack_build.cli.options import add_cache
 from ortpack_build.products import wheels as wheel_set
 from ortpack_build.products.wheel import Settings, build, epoch
@@ -49,6 +49,11 @@ def add_commands(command: Command) -> None:
     sub = command("extras", _extras, text)
     sub.add_argument("file", type=Path, metavar="PYPROJECT", help="the loader's pyproject.toml")
     sub.add_argument("--write", action="store_true", help="write them")
+
+    text = "Check the loader's table of devices and variants against the manifests, or with --write put it right."
+    sub = command("served", _served, text)
+    sub.add_argument("file", type=Path, metavar="FILE", help="the loader's src/ortpack/_served.py")
+    sub.add_argument("--write", action="store_true", help="write it")
 
     text = "Print the page about the variants (docs/variants.md), or with --write put it there."
     sub = command("docs", _docs, text)
@@ -126,19 +131,34 @@ def _cells(rows: Sequence[SizeRow]) -> list[list[str]]:
 
 def _extras(options: argparse.Namespace, report: Reporter) -> int:
     catalog = manifests.load(options.variants)
+    text = _read(options.file)
+    _bring_up_to_date(options, text, extras.replaced(text, extras.extras(catalog)), "extras", report)
+    return 0
+
+
+def _served(options: argparse.Namespace, report: Reporter) -> int:
+    catalog = manifests.load(options.variants)
+    text = "" if options.write else _read(options.file)
+    _bring_up_to_date(options, text, served_devices.module(catalog), "served", report)
+    return 0
+
+
+def _read(file: Path) -> str:
     try:
-        text = options.file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{options.file} can't be read: {error}.") from error
-    current = extras.replaced(text, extras.extras(catalog))
+        raise UsageError(f"{file} can't be read: {error}.") from error
+
+
+def _bring_up_to_date(options: argparse.Namespace, text: str, current: str, command: str, report: Reporter) -> None:
+    """Write what a file should be, or raise ManifestError if it is not."""
     if options.write:
         write(options.file, current, report)
     elif current != text:
         raise ManifestError(
-            f"The extras in {options.file} are not those of the manifests.",
-            hint="`ortpack-build extras --write` puts them right.",
+            f"{options.file} is not what the manifests say.",
+            hint=f"`ortpack-build {command} {options.file} --write` puts it right.",
         )
-    return 0
 
 
 def _docs(options: argparse.Namespace, report: Reporter) -> int:

@@ -30,14 +30,14 @@ DIRECTML = "ortpack_directml-1.24.4-py3-none-win_amd64.whl"
 def made(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the set of one extension, one plugin and one runtime, made by one command."""
     out = tmp_path_factory.mktemp("kinds")
-    done = run("wheels", "coreml", "nxrt_cpu", "directml", "--out", out, "--cache", cache, "--json")
+    done = run("wheels", "coreml", "nxrt-cpu", "directml", "--out", out, "--cache", cache, "--json")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert {path.name for path in out.iterdir()} >= {COREML, NXRT, DIRECTML}
     assert sorted(said["wheels"]) == sorted(str(path) for path in out.iterdir())
     rows = {row["variant"]: row for row in said["sizes"]}
     assert rows["coreml"]["size"] < 100_000  # it repeats nothing of the cpu runtime
-    assert 0 < rows["nxrt_cpu"]["ratio"] < 0.2
+    assert 0 < rows["nxrt-cpu"]["ratio"] < 0.2
     assert 0 < rows["directml"]["ratio"] <= 0.2
     return out
 
@@ -149,15 +149,15 @@ def test_a_manifest_that_names_a_file_the_official_wheel_does_not_hold(cache: Pa
 
 
 def test_a_plugin_whose_library_is_none(cache: Path, tmp_path: Path) -> None:
-    text = (shipped_folder() / "nxrt_cpu.toml").read_text(encoding="utf-8")
+    text = (shipped_folder() / "nxrt-cpu.toml").read_text(encoding="utf-8")
     changed = text.replace('exports = ["CreateEpFactories", "ReleaseEpFactory"]', 'exports = ["CreateNothing"]')
     assert changed != text
-    (tmp_path / "nxrt_cpu.toml").write_text(changed, encoding="utf-8")
+    (tmp_path / "nxrt-cpu.toml").write_text(changed, encoding="utf-8")
     options = ("--variants", tmp_path, "--cache", cache, "--out", tmp_path / "out", "--target", "linux-x86_64")
-    done = run("wheels", "nxrt_cpu", *options)
+    done = run("wheels", "nxrt-cpu", *options)
     assert done.returncode == 7, done.stderr
     assert "does not export CreateNothing, so it is no plugin" in done.stderr
-    assert "1 of 1 wheels could not be made: nxrt_cpu for linux-x86_64" in done.stderr.splitlines()[-1]
+    assert "1 of 1 wheels could not be made: nxrt-cpu for linux-x86_64" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 
 from ortpack_build.base.data_file import shipped_folder
 from ortpack_build.base.errors import ManifestError, UsageError
-from ortpack_build.catalog import extras, manifests, spec, variants_page
+from ortpack_build.catalog import extras, manifests, served_devices, spec, variants_page
 from ortpack_build.products import wheels
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ WANTED = {
     "openvino": ("linux-x86_64", "win-amd64"),
     "webgpu": ("linux-x86_64", "linux-aarch64", "macos-arm64", "win-amd64", "win-arm64"),
     "qnn": ("linux-aarch64", "win-arm64"),
-    "tensorrt_rtx": ("linux-x86_64", "linux-aarch64", "win-amd64", "win-arm64"),
-    "nxrt_cpu": ("linux-x86_64", "macos-arm64", "win-amd64", "win-arm64"),
+    "tensorrt-rtx": ("linux-x86_64", "linux-aarch64", "win-amd64", "win-arm64"),
+    "nxrt-cpu": ("linux-x86_64", "macos-arm64", "win-amd64", "win-arm64"),
 }
 ENVIRONMENTS = {
     "linux-x86_64": {"sys_platform": "linux", "platform_machine": "x86_64"},
@@ -57,10 +57,12 @@ def installed(extra: str, target: str, python: str = "3.12") -> set[str]:
 
 
 def test_generated_files_are_current() -> None:
-    """If not: `ortpack-build extras --write pyproject.toml`, `ortpack-build docs --write docs/variants.md`."""
+    """If not: `ortpack-build extras pyproject.toml --write`, and the like of `served` and `docs`."""
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert extras.replaced(pyproject, extras.extras(CATALOG)) == pyproject
     assert (ROOT / "docs" / "variants.md").read_text(encoding="utf-8") == variants_page.page(CATALOG)
+    table = ROOT / "src" / "ortpack" / "_served.py"
+    assert table.read_text(encoding="utf-8") == served_devices.module(CATALOG)
     assert tomllib.loads(pyproject)["project"]["optional-dependencies"] == extras.extras(CATALOG)
 
 
@@ -79,7 +81,7 @@ def test_targets_that_are_promised(variant: str) -> None:
 @pytest.mark.parametrize("variant", [name for name, line in CATALOG.variants.items() if line.part is None])
 def test_an_extra_always_leaves_a_runtime(variant: str, target: str) -> None:
     """On a machine that the variant is not made for, that is the CPU's, and nothing of a vendor comes along."""
-    brought = installed(variant.replace("_", "-"), target)
+    brought = installed(variant, target)
     made = bool(spec.releases(CATALOG, CATALOG.variants[variant], target))
     assert (spec.distribution(variant) in brought) == made
     runtimes = {spec.distribution(line.name) for line in CATALOG.variants.values() if line.kind == "runtime"}
@@ -121,7 +123,7 @@ def test_a_variant_says_what_was_tried_and_how_it_is_built_from_source(variant: 
     assert others or part or variant.source or (variant.compile and variant.compile.cmake and variant.compile.wants)
 
 
-@pytest.mark.parametrize("variant", ["cuda", "cuda12", "tensorrt_rtx", "tensorrt_rtx_cuda12"])
+@pytest.mark.parametrize("variant", ["cuda", "cuda12", "tensorrt-rtx", "tensorrt-rtx-cuda12"])
 def test_the_driver_is_the_first_thing_that_nvidias_variants_need(variant: str) -> None:
     assert CATALOG.variants[variant].needs[0].fact == "nvidia-driver"
 
@@ -168,6 +170,14 @@ def test_releases_are_ordered_as_versions() -> None:
         spec.resolve(CATALOG, "webgpu", "win-amd64", "0.5.0")
     with pytest.raises(UsageError, match="Variant directml is not made for win-arm64"):
         spec.resolve(CATALOG, "directml", "win-arm64")
+
+
+def test_who_is_advised_for_a_device_is_said_by_the_manifests(tmp_path: Path) -> None:
+    text = (shipped_folder() / "migraphx.toml").read_text(encoding="utf-8")
+    changed = text.replace('name = "migraphx"', 'name = "mine"').replace("amd-gpu = 1", "intel-npu = 2")
+    (tmp_path / "mine.toml").write_text(changed, encoding="utf-8")
+    own = served_devices.module(manifests.load(tmp_path)).partition('"intel-npu": (')[2].partition('"nvidia-gpu"')[0]
+    assert re.findall('extra="(.*)"', own) == ["openvino", "mine"]
 
 
 MISTAKES: dict[str, tuple[str, str | re.Pattern[str], str, str]] = {
@@ -227,6 +237,14 @@ MISTAKES: dict[str, tuple[str, str | re.Pattern[str], str, str]] = {
         '"nvidia-gpus"',
         r"needs\[2\].fact: 'nvidia-gpus' .*nvidia-gpu\?",
     ),
+    "device that is not known": (
+        "cuda",
+        "nvidia-gpu = 1",
+        "nvidia-gpus = 1",
+        r"serves\.nvidia-gpus: unknown key\. Did you mean nvidia-gpu\?",
+    ),
+    "place before the first": ("cuda", "nvidia-gpu = 1", "nvidia-gpu = 0", r"serves.*>= 1"),
+    "underscore in a name": ("cuda", 'name = "cuda"', 'name = "cu_da"', r"name: expected `str` matching"),
     "source that is not there": ("cuda", '["driver"]', '["drivers"]', r"may_need\[0\]: 'drivers' .*driver\?"),
     "no licence": (
         "directml",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,7 @@ from support.described import LINUX, cpu, cuda, plugin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from ortpack._facts import Fact
 
@@ -86,11 +86,16 @@ def test_every_runtime_that_uses_a_gpu_counts(device: str) -> None:
     assert _warnings.unused_devices([uses], LINUX, Described({"nvidia-gpu": ("NVIDIA L4",)})) == []
 
 
-def test_what_is_advised_are_devices_of_the_manifests() -> None:
-    manifests = Path(__file__).parents[3] / "variants"
-    names = {name for _fact, _label, several in _warnings._USES for name in several}
-    text = "".join(file.read_text(encoding="utf-8") for file in manifests.glob("*.toml"))
-    assert [name for name in sorted(names) if f"devices = {{ {name} = [" not in text] == []
+def test_nothing_is_advised_that_is_not_made_for_the_machine() -> None:
+    facts = Described({"nvidia-gpu": ("NVIDIA L4",)})
+    for machine in (Machine(os="linux", arch="x86_64", libc="musl"), Machine(os="linux", arch="riscv64", libc="glibc")):
+        assert _warnings.unused_devices([cpu()], machine, facts) == []
+
+
+def test_a_driver_that_is_too_old_for_all_gets_what_needs_none() -> None:
+    facts = Described({"nvidia-gpu": ("NVIDIA L4",), "cuda-driver": ("11.4",)})
+    (warning,) = _warnings.unused_devices([cpu()], LINUX, facts)
+    assert "pip install ortpack[webgpu]" in warning
 
 
 def distribution(folder: Path, name: str, version: str, file: str = "onnxruntime/__init__.py") -> None:
