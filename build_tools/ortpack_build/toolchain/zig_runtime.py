@@ -21,13 +21,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ortpack_build.base import process
+from ortpack_build.base import ar, process
 from ortpack_build.base.errors import BinaryError, ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-_MAGIC = b"\x7fELF"
+_ELF = b"\x7fELF"
 _SYMTAB = 2
 _GLOBAL_UNTYPED = 1 << 4
 _MUSL = "libc.so"  # what zig's calls itself
@@ -160,18 +160,11 @@ def without(archive: bytes, names: Collection[str]) -> bytes:
         BinaryError: it is no static library of ELF objects.
     """
     data = bytearray(archive)
-    if not data.startswith(b"!<arch>\n"):
-        raise BinaryError("zig's compiler-rt is no static library.")
-    position = 8
-    objects = 0
-    while position + 60 <= len(data):
-        size, start = int(data[position + 48 : position + 58]), position + 60
-        if data[start : start + 4] == _MAGIC:
-            _undefine(memoryview(data)[start : start + size], names)
-            objects += 1
-        position = start + size + size % 2
-    if objects == 0:
+    objects = [member for member in ar.members(archive, "zig's compiler-rt") if archive.startswith(_ELF, member.start)]
+    if not objects:
         raise BinaryError("zig's compiler-rt holds no ELF object.")
+    for member in objects:
+        _undefine(memoryview(data)[member.start : member.start + member.size], names)
     return bytes(data)
 
 
