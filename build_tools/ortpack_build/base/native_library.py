@@ -1,48 +1,57 @@
-"""What a native library is and needs, read with LIEF: one value for ELF, Mach-O and PE."""
+"""Native libraries of any format: what they are and need, read with LIEF, and what that means."""
 
 from __future__ import annotations
 
 import fnmatch
 import re
 import warnings
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ortpack_build.base.errors import BinaryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from ortpack_build.base.binary_facts import BinaryFacts
+
+_T = TypeVar("_T")
 _SYMBOL_VERSION = re.compile(r"([A-Za-z]+)_(\d+(?:\.\d+)*)")
 
 
-@dataclass(frozen=True, kw_only=True)
-class BinaryFacts:
-    """A native library. `hardening` says of each protection that the format knows whether it is on."""
-
-    os: str  # linux, macos or windows
-    arch: str  # as wheel tags spell it
-    needed: tuple[str, ...]
-    exports: frozenset[str]
-    symbol_versions: frozenset[str] = frozenset()  # ELF, e.g. GLIBC_2.28, of all needed libraries
-    versions_of: Mapping[str, frozenset[str]] = field(default_factory=dict)  # the same by needed library
-    minimum_os: str | None = None  # Mach-O
-    rpaths: tuple[str, ...] = ()
-    hardening: Mapping[str, bool] = field(default_factory=dict)
+# LIEF, which the reader imports, takes a third of a second to import, and few commands look into a library.
 
 
-def inspect(file: Path, arch: str) -> BinaryFacts:
-    """Read a library; of a Mach-O file for several architectures, the part for `arch`.
+def inspect(file: Path, machine: str = "") -> BinaryFacts:
+    """Read a library; of a Mach-O file for several machines, the part for `machine`, or the first.
+
+    Args:
+        file: the library.
+        machine: as targets.toml spells it.
 
     Raises:
-        BinaryError: the file is no native library, damaged, or of an unknown architecture.
+        BinaryError: the file is no native library, or damaged.
     """
-    from ortpack_build.base import native_library_reader  # noqa: PLC0415 - slow, and few commands look into a library
+    from ortpack_build.base import native_library_reader  # noqa: PLC0415 - slow, see above
 
+    return _read(file, lambda file: native_library_reader.read(file, machine))
+
+
+def sections(file: Path) -> dict[str, int]:
+    """Section → bytes of it in the file, those of one name added up.
+
+    Raises:
+        BinaryError: the file is no native library, or damaged.
+    """
+    from ortpack_build.base import native_library_reader  # noqa: PLC0415 - slow, see above
+
+    return _read(file, native_library_reader.sections)
+
+
+def _read(file: Path, reader: Callable[[Path], _T | None]) -> _T:
     try:
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # of numbers that LIEF has no name for
-            found = native_library_reader.read(file, arch)
+            found = reader(file)
     except Exception as error:  # LIEF has no error class of its own: damaged files raise whatever comes up
         raise BinaryError(f"{file.name} is a damaged native library, or of a kind unknown here: {error!r}.") from error
     if found is None:

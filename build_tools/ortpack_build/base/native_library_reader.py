@@ -1,4 +1,4 @@
-"""Native libraries through the eyes of LIEF, which takes a third of a second to import: `binary` does so when asked."""
+"""Native libraries through the eyes of LIEF. `native_library` imports this module when a library is to be read."""
 
 from __future__ import annotations
 
@@ -7,25 +7,12 @@ from typing import TYPE_CHECKING
 
 import lief
 
-from ortpack_build.base.native_library import BinaryFacts
+from ortpack_build.base.binary_facts import BinaryFacts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 lief.logging.disable()  # what it can't read becomes an error of ours
-
-_ELF_ARCH = {
-    lief.ELF.ARCH.X86_64: "x86_64",
-    lief.ELF.ARCH.AARCH64: "aarch64",
-    lief.ELF.ARCH.ARM: "armv7l",
-    lief.ELF.ARCH.I386: "i686",
-}
-_PE_ARCH = {
-    lief.PE.Header.MACHINE_TYPES.AMD64: "amd64",
-    lief.PE.Header.MACHINE_TYPES.ARM64: "arm64",
-    lief.PE.Header.MACHINE_TYPES.I386: "win32",
-}
-_MACHO_ARCH = {lief.MachO.Header.CPU_TYPE.X86_64: "x86_64", lief.MachO.Header.CPU_TYPE.ARM64: "arm64"}
 
 
 def sections(file: Path) -> dict[str, int] | None:
@@ -46,14 +33,14 @@ def sections(file: Path) -> dict[str, int] | None:
     return found
 
 
-def read(file: Path, arch: str) -> BinaryFacts | None:
-    """What `binary.inspect` says of a library; None if it is none. Raises whatever LIEF raises."""
+def read(file: Path, machine: str) -> BinaryFacts | None:
+    """What `native_library.inspect` says of a library; None if it is none. Raises whatever LIEF raises."""
     whole = lief.MachO.parse(str(file)) if lief.is_macho(str(file)) else lief.parse(str(file))
     parsed = whole
     if isinstance(whole, lief.MachO.FatBinary) and whole.size > 0:
         # `whole` owns its parts and has to outlive them.
-        parts = {_MACHO_ARCH.get(part.header.cpu_type): part for part in whole}
-        parsed = parts.get(arch) or next(iter(parts.values()))
+        parts = {part.header.cpu_type.name: part for part in whole}
+        parsed = parts.get(machine) or next(iter(parts.values()))
     if isinstance(parsed, lief.ELF.Binary):
         end = max(segment.file_offset + segment.physical_size for segment in parsed.segments)
         facts = _elf(parsed)
@@ -88,7 +75,7 @@ def _elf(binary: lief.ELF.Binary) -> BinaryFacts:
     }
     return BinaryFacts(
         os="linux",
-        arch=_ELF_ARCH[binary.header.machine_type],
+        machine=binary.header.machine_type.name,
         needed=tuple(str(name) for name in binary.libraries),
         exports=frozenset(str(symbol.name) for symbol in binary.exported_symbols),
         symbol_versions=frozenset().union(*versions.values()),
@@ -139,7 +126,7 @@ def _pe(binary: lief.PE.Binary) -> BinaryFacts:
     has = binary.optional_header.has
     return BinaryFacts(
         os="windows",
-        arch=_PE_ARCH[binary.header.machine],
+        machine=binary.header.machine.name,
         needed=tuple(str(library.name) for library in [*binary.imports, *binary.delay_imports]),
         exports=frozenset(str(function.name) for function in binary.exported_functions),
         hardening={
@@ -165,7 +152,7 @@ def _macho(binary: lief.MachO.Binary) -> BinaryFacts:
         names.remove(str(own.name))  # its own install name is listed too
     return BinaryFacts(
         os="macos",
-        arch=_MACHO_ARCH[binary.header.cpu_type],
+        machine=binary.header.cpu_type.name,
         needed=tuple(names),
         exports=frozenset(str(symbol.name).removeprefix("_") for symbol in binary.exported_symbols),
         minimum_os=f"{minimum[0]}.{minimum[1]}",

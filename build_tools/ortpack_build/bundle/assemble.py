@@ -169,6 +169,6 @@ def _plugin(spec: Spec) -> Plugin | UnsetType:
 def _check_exports(spec: Spec, parts: Parts) -> None:
     """That the vendor's library can be registered: `verify` will not have it at hand."""
     for file in spec.files:
-        missing = set(file.exports) - inspect(parts.libraries[file.name], spec.platform.arch).exports
+        missing = set(file.exports) - inspect(parts.libraries[file.name], spec.machine).exports
         if missing:
             raise BinaryError(f"{file.name} does not export {', '.join(sorted(missing))}, so it is no plugin.")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from ortpack_build.base.native_library import BinaryFacts
+    from ortpack_build.base.binary_facts import BinaryFacts
     from ortpack_build.catalog.spec import Spec
 
 PIP = "pip"
@@ -37,9 +37,9 @@ def requirements(spec: Spec, libraries: Iterable[Path], wheel_members: Sequence[
     files = list(libraries)
     facts = {}
     for file in files:
-        found = inspect(file, spec.platform.arch)
-        if (found.os, found.arch) != (spec.platform.os, spec.platform.arch):
-            raise BinaryError(f"{file.name} is for {found.os} {found.arch}, not for {spec.target}.")
+        found = inspect(file, spec.machine)
+        if (found.os, found.machine) != (spec.platform.os, spec.machine):
+            raise BinaryError(f"{file.name} is for {found.os} {found.machine}, not for {spec.target}.")
         facts[file.name] = found
     return stated(spec, facts, wheel_members)
 

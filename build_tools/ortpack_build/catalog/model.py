@@ -32,6 +32,9 @@ class Target(Model, frozen=True, kw_only=True):
     name: Name
     os: Os
     arch: str
+    machine: Annotated[
+        str, Meta(description="The processor as the header of a native library names it, in LIEF's words, e.g. X86_64")
+    ]
     policy: Annotated[str, Meta(description="The line of policies.toml that says what the system gives")]
     runs_on: Annotated[tuple[str, ...], Meta(description="Hosts (target names) that can run its binaries")]
     libc: Literal["glibc", "musl"] | None = None
@@ -285,6 +288,11 @@ class Catalog:
     targets: Mapping[str, Target]
     policies: Mapping[str, Policy]
     packages: Mapping[str, Package]
+
+    def machine(self, os: str, arch: str) -> str | None:
+        """What native libraries name their processor on a platform; None if no target is of that platform."""
+        found = (target.machine for target in self.targets.values() if (target.os, target.arch) == (os, arch))
+        return next(found, None)
 
     def origin(self, variant: Variant) -> PrebuiltOrigin | None:
         """The official binaries of a variant; those of an extension or a part are wheels of another variant."""

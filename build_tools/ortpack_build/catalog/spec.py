@@ -167,6 +167,7 @@ class Spec(_Value, frozen=True, kw_only=True, omit_defaults=True):
         version: of the wheel: the ORT release, and of a plugin its own.
         ort_version: None for a plugin, which fits many.
         api_version: of the C API that the library has, and for a plugin the oldest that it works with.
+        machine: the target's; no part of the digest, as the target's name says it already.
     """
 
     kind: Literal["runtime", "extension", "plugin"] = "runtime"
@@ -180,6 +181,7 @@ class Spec(_Value, frozen=True, kw_only=True, omit_defaults=True):
     linkage: Literal["shared", "static"]
     tag: str  # platform tag of the wheel
     platform: Platform
+    machine: str = ""
     files: tuple[LibraryFile, ...]
     providers: tuple[str, ...]
     devices: tuple[Device, ...]  # the first is the default
@@ -199,7 +201,8 @@ class Spec(_Value, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def digest(self) -> str:
         """SHA-256 of the spec's canonical JSON: the same for equal specs, whoever resolved them."""
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+        stated = msgspec.structs.replace(self, machine="")  # a default, so it is left out
+        return hashlib.sha256(msgspec.json.encode(stated, order="deterministic")).hexdigest()
 
     @property
     def library(self) -> str:
@@ -305,6 +308,7 @@ def _prebuilt_spec(catalog: Catalog, variant: Variant, target: Target, release: 
         linkage="shared",
         tag=pinned.tag,
         platform=platform(target, pinned.tag),
+        machine=target.machine,
         files=tuple(
             LibraryFile(name=name, role=file.role, exports=file.exports, may_export=file.may_export, rpaths=file.rpaths)
             for name, file in zip(members.values(), files, strict=True)
@@ -414,6 +418,7 @@ def compiled(
         linkage="static" if package else "shared",
         tag=tag,
         platform=platform(line, tag),
+        machine=line.machine,
         files=(
             LibraryFile(
                 name=library,

@@ -365,6 +365,6 @@ def _saving(before: int, after: int, reduced: kit_stage.Reduced) -> str:
 def _glibc_tag(library: Path, target: str) -> str:
     """The manylinux tag of what a compiler of the machine linked: that of the newest symbol of glibc in it."""
     arch = target.partition("-")[2]
-    versions = [name.removeprefix("GLIBC_") for name in inspect(library, arch).symbol_versions if "GLIBC_" in name]
+    versions = [name.removeprefix("GLIBC_") for name in inspect(library).symbol_versions if "GLIBC_" in name]
     newest = max((version_key(version)[:2] for version in versions), default=(2, 17))
     return f"manylinux_{max(newest, (2, 17))[0]}_{max(newest, (2, 17))[1]}_{arch}"

@@ -7,7 +7,7 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ortpack_build.base.errors import BinaryError
+from ortpack_build.base import native_library
 from ortpack_build.base.hashing import sha256_of
 from ortpack_build.sizes.model import Row, Sizes, load
 
@@ -33,7 +33,7 @@ def measure(library: Path, pieces: Sequence[Piece], operators: Mapping[str, str]
     Raises:
         BinaryError: the file is no native library.
     """
-    present = _file_sections(library)
+    present = native_library.sections(library)
     pieces = [piece for piece in pieces if present.get(piece.section)]
     registered = _registered(pieces, operators)
     totals: dict[tuple[str, tuple[str, ...]], dict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -59,7 +59,7 @@ def of_sections(library: Path) -> Sizes:
         BinaryError: the file is no native library.
     """
     totals: dict[tuple[str, tuple[str, ...]], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    present = _file_sections(library)
+    present = native_library.sections(library)
     for section, size in present.items():
         totals[section, ()][_column(section)] += size
     totals[_HEADERS, ()]["data"] += library.stat().st_size - sum(present.values())
@@ -70,16 +70,6 @@ def _sizes(library: Path, totals: Mapping[tuple[str, tuple[str, ...]], Mapping[s
     rows = [Row(subsystem=name, operators=operators, **columns) for (name, operators), columns in totals.items()]
     rows = sorted((row for row in rows if row.size), key=lambda row: (-row.size, row.subsystem, row.operators))
     return Sizes(library=library.name, sha256=sha256_of(library), size=library.stat().st_size, rows=tuple(rows))
-
-
-def _file_sections(library: Path) -> dict[str, int]:
-    """Section → bytes in the file."""
-    from ortpack_build.base import native_library_reader  # noqa: PLC0415 - slow, and few commands look into a library
-
-    found = native_library_reader.sections(library)
-    if found is None:
-        raise BinaryError(f"{library.name} is no native library (not ELF, Mach-O or PE), or damaged.")
-    return found
 
 
 class _Registrations:

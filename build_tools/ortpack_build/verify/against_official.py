@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from ortpack_build.base.binary_facts import BinaryFacts
     from ortpack_build.base.cache import Cache
-    from ortpack_build.base.native_library import BinaryFacts
     from ortpack_build.base.report import Reporter
     from ortpack_build.verify.wheel_reader import Subject
 
@@ -60,7 +60,7 @@ def compare(subject: Subject, scratch: Path, cache: Cache, report: Reporter, *, 
     return [
         *compare_protections(
             _protections(subject.binaries[library], data),
-            _protections(native_library.inspect(theirs, subject.tag.arch), theirs.read_bytes()),
+            _protections(native_library.inspect(theirs, subject.machine), theirs.read_bytes()),
         ),
         Row(check=f"{_NAME}: size", verdict=Verdict.INFO, detail=size),
     ]

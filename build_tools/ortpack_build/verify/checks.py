@@ -26,7 +26,7 @@ from ortpack_build.catalog.spec import Compiled, distribution
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ortpack_build.base.native_library import BinaryFacts
+    from ortpack_build.base.binary_facts import BinaryFacts
     from ortpack_build.catalog.spec import LibraryFile
     from ortpack_build.verify.wheel_reader import Subject
 
@@ -226,9 +226,9 @@ def _provenance(subject: Subject) -> Finding:
 def _architecture(subject: Subject) -> Finding:
     tag = subject.tag
     problems = [
-        f"{name} is for {facts.os} {facts.arch}, the tag says {tag}"
+        f"{name} is for {facts.os} {facts.machine}, the tag says {tag}"
         for name, facts in subject.binaries.items()
-        if (facts.os, facts.arch) != (tag.os, tag.arch)
+        if (facts.os, facts.machine) != (tag.os, subject.machine)
     ]
     return Finding(problems=tuple(problems), detail=f"{len(subject.binaries)} libraries for {tag.os} {tag.arch}")
 

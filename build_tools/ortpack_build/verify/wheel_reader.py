@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from email.message import Message
     from pathlib import Path
 
-    from ortpack_build.base.native_library import BinaryFacts
+    from ortpack_build.base.binary_facts import BinaryFacts
     from ortpack_build.bundle.runtime_json import File
     from ortpack_build.catalog.model import Catalog
 
@@ -162,6 +162,11 @@ class Subject:
         target = self.catalog.targets[self.spec.target]
         return system_of(self.catalog.policies[target.policy], str(self.tag))
 
+    @property
+    def machine(self) -> str:
+        """The processor that the tag promises, as native libraries name it; no target has the tag's if it is empty."""
+        return self.catalog.machine(self.tag.os, self.tag.arch) or ""
+
     @cached_property
     def binaries(self) -> dict[str, BinaryFacts]:
         """The native libraries: by what their first bytes are, and every file that is said to be one."""
@@ -175,7 +180,7 @@ class Subject:
                 file = self.scratch / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(data)
-                found[name] = native_library.inspect(file, self.tag.arch)
+                found[name] = native_library.inspect(file, self.machine)
         if missing := said - everything.keys():
             raise VerificationError(f"{', '.join(sorted(missing))} missing")
         return found

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import lief
 import pytest
 
 from ortpack_build.base.errors import BinaryError
 from ortpack_build.base.native_library import build_paths, inspect, split_version, whence
+from ortpack_build.catalog import manifests
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +67,7 @@ def test_what_is_no_library_is_a_clear_error(tmp_path: Path, data: bytes) -> Non
     file = tmp_path / "lib.so"
     file.write_bytes(data)
     with pytest.raises(BinaryError, match=r"lib\.so"):
-        inspect(file, "x86_64")
+        inspect(file)
 
 
 @pytest.mark.parametrize(
@@ -83,3 +85,16 @@ def test_what_is_no_library_is_a_clear_error(tmp_path: Path, data: bytes) -> Non
 )
 def test_paths_of_a_builder(data: bytes, paths: tuple[str, ...]) -> None:
     assert build_paths(data) == paths
+
+
+def test_every_target_has_a_machine_that_its_libraries_can_name() -> None:
+    machines = {
+        "linux": lief.ELF.ARCH.__members__,
+        "windows": lief.PE.Header.MACHINE_TYPES.__members__,
+        "macos": lief.MachO.Header.CPU_TYPE.__members__,
+    }
+    catalog = manifests.load()
+    for target in catalog.targets.values():
+        assert target.machine in machines[target.os], target.name
+        assert catalog.machine(target.os, target.arch) == target.machine
+    assert catalog.machine("linux", "pdp11") is None
