@@ -19,6 +19,7 @@
 #endif
 
 #include "errors.h"
+#include "ort_schema.h"
 
 namespace ortpack {
 
@@ -29,26 +30,6 @@ constexpr uint32_t kMostNodes = 1u << 24;    // of one graph, those that optimiz
 constexpr int32_t kNoArgument = 0x7fffffff;  // of an edge that only says what comes first
 constexpr int kDepth = 64;                   // of graphs in graphs
 
-// Slots of ort.fbs, which only ever get more.
-enum Session { kModel = 1 };
-enum Model { kGraph = 7 };
-enum Graph { kNodeArgs = 1, kNodes = 2, kMaxNodeIndex = 3, kNodeEdges = 4, kInputs = 5, kOutputs = 6 };
-enum ValueInfo { kName = 0 };
-enum NodeSlot { kDomain = 2, kIndex = 4, kOperator = 5, kNodeInputs = 8, kNodeOutputs = 9, kAttributes = 10, kInputCounts = 11, kImplicit = 12 };
-enum EdgeSlot { kEdgeNode = 0, kInputEdges = 1, kOutputEdges = 2 };
-enum Attribute {
-  kAttributeName = 0,
-  kType = 2,
-  kInteger = 4,
-  kTensor = 6,
-  kSubgraph = 7,
-  kFloats = 8,
-  kIntegers = 9,
-  kStrings = 10,
-  kSubgraphs = 12
-};
-enum AttributeType : uint32_t { kTypeTensor = 4, kTypeFloats = 6, kTypeIntegers = 7, kTypeStrings = 8 };
-enum Tensor { kDims = 2 };
 constexpr size_t kEdgeSize = 12;  // bytes: node, argument of the source, argument of the destination
 
 [[noreturn]] void refuse(const std::string& what) {
@@ -117,8 +98,8 @@ class Checker {
   Checker(const void* data, size_t size) : buffer_(data, size) {}
 
   void check() {
-    const size_t model = buffer_.reference(buffer_.follow(0), kModel);
-    const size_t graph = model == 0 ? 0 : buffer_.reference(model, kGraph);
+    const size_t model = buffer_.reference(buffer_.follow(0), fbs::InferenceSession::kModel);
+    const size_t graph = model == 0 ? 0 : buffer_.reference(model, fbs::Model::kGraph);
     if (graph != 0) check_graph(graph, 0);  // ONNX Runtime says what is missing
   }
 
@@ -126,28 +107,28 @@ class Checker {
   void check_graph(size_t graph, int depth) {
     if (depth > kDepth) refuse("graphs without an end");
     std::unordered_set<std::string_view> values;
-    for_each_table(graph, kNodeArgs, [&](size_t value) {
-      const size_t name = buffer_.reference(value, kName);
+    for_each_table(graph, fbs::Graph::kNodeArgs, [&](size_t value) {
+      const size_t name = buffer_.reference(value, fbs::ValueInfo::kName);
       if (name == 0) refuse("a value has no name");
       values.insert(buffer_.text(name));
     });
-    for (const int slot : {kInputs, kOutputs}) {
+    for (const int slot : {fbs::Graph::kInputs, fbs::Graph::kOutputs}) {
       for_each_table(graph, slot, [&](size_t name) {
         if (values.count(buffer_.text(name)) == 0) refuse("an input or output of a graph is not among its values");
       });
     }
-    const uint32_t places = buffer_.number(graph, kMaxNodeIndex);
+    const uint32_t places = buffer_.number(graph, fbs::Graph::kMaxNodeIndex);
     if (places > kMostNodes) refuse("a graph has room for " + std::to_string(places) + " nodes");
     std::unordered_map<uint32_t, Node> nodes;
-    for_each_table(graph, kNodes, [&](size_t node) { check_node(node, nodes, depth); });
-    for_each_table(graph, kNodeEdges, [&](size_t edges) { check_edges(edges, nodes); });
+    for_each_table(graph, fbs::Graph::kNodes, [&](size_t node) { check_node(node, nodes, depth); });
+    for_each_table(graph, fbs::Graph::kNodeEdges, [&](size_t edges) { check_edges(edges, nodes); });
   }
 
   void check_node(size_t node, std::unordered_map<uint32_t, Node>& nodes, int depth) {
-    const size_t inputs = buffer_.count(buffer_.reference(node, kNodeInputs), 4);
-    const size_t outputs = buffer_.count(buffer_.reference(node, kNodeOutputs), 4);
-    const size_t implicit = buffer_.count(buffer_.reference(node, kImplicit), 4);
-    const size_t counts = buffer_.reference(node, kInputCounts);
+    const size_t inputs = buffer_.count(buffer_.reference(node, fbs::Node::kInputs), 4);
+    const size_t outputs = buffer_.count(buffer_.reference(node, fbs::Node::kOutputs), 4);
+    const size_t implicit = buffer_.count(buffer_.reference(node, fbs::Node::kImplicitInputs), 4);
+    const size_t counts = buffer_.reference(node, fbs::Node::kInputArgCounts);
     int64_t sum = 0;
     for (size_t i = 0; i < buffer_.count(counts, 4); ++i) {
       const int32_t number = buffer_.read<int32_t>(counts + 4 + 4 * i);
@@ -155,27 +136,27 @@ class Checker {
       sum += number;
     }
     if (counts != 0 && sum != static_cast<int64_t>(inputs)) refuse("a node has another number of inputs than it says");
-    if (!nodes.emplace(buffer_.number(node, kIndex), Node{inputs + implicit, outputs}).second) {
+    if (!nodes.emplace(buffer_.number(node, fbs::Node::kIndex), Node{inputs + implicit, outputs}).second) {
       refuse("two nodes have one number");
     }
     check_operator(node, inputs);
-    for_each_table(node, kAttributes, [&](size_t attribute) {
-      if (const size_t inner = buffer_.reference(attribute, kSubgraph)) check_graph(inner, depth + 1);
-      for_each_table(attribute, kSubgraphs, [&](size_t inner) { check_graph(inner, depth + 1); });
+    for_each_table(node, fbs::Node::kAttributes, [&](size_t attribute) {
+      if (const size_t inner = buffer_.reference(attribute, fbs::Attribute::kG)) check_graph(inner, depth + 1);
+      for_each_table(attribute, fbs::Attribute::kGraphs, [&](size_t inner) { check_graph(inner, depth + 1); });
     });
   }
 
   // Minimal builds know no schemas, so nobody has looked at the attributes of these, whose kernels trust them.
   void check_operator(size_t node, size_t inputs) {
-    const std::string_view name = text_of(node, kOperator);
+    const std::string_view name = text_of(node, fbs::Node::kOpType);
     if (name == "Scan") {
-      for_each_table(node, kAttributes, [&](size_t attribute) {
-        if (text_of(attribute, kAttributeName) != "num_scan_inputs") return;
-        const size_t at = buffer_.field(attribute, kInteger);
+      for_each_table(node, fbs::Node::kAttributes, [&](size_t attribute) {
+        if (text_of(attribute, fbs::Attribute::kName) != "num_scan_inputs") return;
+        const size_t at = buffer_.field(attribute, fbs::Attribute::kI);
         const int64_t number = at == 0 ? 0 : buffer_.read<int64_t>(at);
         if (number < 1 || number > static_cast<int64_t>(inputs)) refuse("a Scan has another number of inputs");
       });
-    } else if (text_of(node, kDomain) == "ai.onnx.ml" && name.substr(0, 12) == "TreeEnsemble") {
+    } else if (text_of(node, fbs::Node::kDomain) == "ai.onnx.ml" && name.substr(0, 12) == "TreeEnsemble") {
       check_trees(node);
     }
   }
@@ -183,28 +164,28 @@ class Checker {
   // The lists about nodes of trees are of one length, and so are those about what leaves give.
   void check_trees(size_t node) {
     std::unordered_map<std::string_view, size_t> sizes;
-    for_each_table(node, kAttributes, [&](size_t attribute) {
+    for_each_table(node, fbs::Node::kAttributes, [&](size_t attribute) {
       size_t size = 0;
-      switch (buffer_.number(attribute, kType)) {  // says which of the lists counts
-        case kTypeFloats:
-          size = buffer_.count(buffer_.reference(attribute, kFloats), 4);
+      switch (buffer_.number(attribute, fbs::Attribute::kType)) {  // says which of the lists counts
+        case fbs::AttributeType::kFloats:
+          size = buffer_.count(buffer_.reference(attribute, fbs::Attribute::kFloats), 4);
           break;
-        case kTypeIntegers:
-          size = buffer_.count(buffer_.reference(attribute, kIntegers), 8);
+        case fbs::AttributeType::kInts:
+          size = buffer_.count(buffer_.reference(attribute, fbs::Attribute::kInts), 8);
           break;
-        case kTypeStrings:
-          size = buffer_.count(buffer_.reference(attribute, kStrings), 4);
+        case fbs::AttributeType::kStrings:
+          size = buffer_.count(buffer_.reference(attribute, fbs::Attribute::kStrings), 4);
           break;
-        case kTypeTensor:
-          if (const size_t tensor = buffer_.reference(attribute, kTensor)) {
-            const size_t dims = buffer_.reference(tensor, kDims);
+        case fbs::AttributeType::kTensor:
+          if (const size_t tensor = buffer_.reference(attribute, fbs::Attribute::kT)) {
+            const size_t dims = buffer_.reference(tensor, fbs::Tensor::kDims);
             if (buffer_.count(dims, 8) == 1) size = static_cast<size_t>(buffer_.read<int64_t>(dims + 4));
           }
           break;
         default:
           break;
       }
-      std::string_view name = text_of(attribute, kAttributeName);
+      std::string_view name = text_of(attribute, fbs::Attribute::kName);
       constexpr std::string_view kAsTensor = "_as_tensor";
       if (name.size() > kAsTensor.size() && name.substr(name.size() - kAsTensor.size()) == kAsTensor) {
         name.remove_suffix(kAsTensor.size());
@@ -235,14 +216,14 @@ class Checker {
       if (found == nodes.end()) refuse("an edge leads to a node that is not there");
       return found->second;
     };
-    const Node& here = find(buffer_.number(edges, kEdgeNode));
-    for (const int slot : {kInputEdges, kOutputEdges}) {
+    const Node& here = find(buffer_.number(edges, fbs::NodeEdge::kNodeIndex));
+    for (const int slot : {fbs::NodeEdge::kInputEdges, fbs::NodeEdge::kOutputEdges}) {
       const size_t vector = buffer_.reference(edges, slot);
       for (size_t i = 0; i < buffer_.count(vector, kEdgeSize); ++i) {
         const size_t at = vector + 4 + kEdgeSize * i;
         const Node& other = find(buffer_.read<uint32_t>(at));
-        const Node& source = slot == kInputEdges ? other : here;
-        const Node& destination = slot == kInputEdges ? here : other;
+        const Node& source = slot == fbs::NodeEdge::kInputEdges ? other : here;
+        const Node& destination = slot == fbs::NodeEdge::kInputEdges ? here : other;
         if (!within(buffer_.read<int32_t>(at + 4), source.outputs) ||
             !within(buffer_.read<int32_t>(at + 8), destination.inputs)) {
           refuse("an edge leads to an input or output that is not there");

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from ortpack_build.base.archive import extract_all
@@ -48,7 +49,9 @@ class Headers(Model, frozen=True):
     sha256: Sha256
     include: Annotated[tuple[str, ...], Meta(description="Folders of the wheel with headers")]
     sources: Annotated[tuple[str, ...], Meta(description="Files of the wheel to compile")] = ()
-    licenses: Annotated[dict[str, str], Meta(description="Path in the wheel → file name")] = field(default_factory=dict)
+    licenses: Annotated[dict[str, str], Meta(description="Path in the wheel → file name")] = msgspec.field(
+        default_factory=dict
+    )
     target: Annotated[str, Meta(description="If it is for one only: goes with the interpreter's own headers")] = ""
 
 

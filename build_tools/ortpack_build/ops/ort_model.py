@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ortpack_build.base.errors import ModelError
+from ortpack_build.ops import ort_schema as fbs
 from ortpack_build.ops.flatbuffer import DamagedError, Table, root
 from ortpack_build.ops.opset import ONNX, TYPE_NUMBERS, Operator
 from ortpack_build.ops.usage import Use, Value
@@ -17,19 +18,6 @@ if TYPE_CHECKING:
 IDENTIFIER = b"ORTM"  # bytes 4 to 8
 VERSIONS = ("4", "5", "6")  # of the format, that ONNX Runtime since 1.11 reads; minimal builds read 5 and later
 
-# Slots, by table.
-_SESSION_VERSION, _SESSION_MODEL = 0, 1
-_MODEL_GRAPH = 7
-_GRAPH_VALUES, _GRAPH_NODES, _GRAPH_OPTIMIZATIONS = 1, 2, 8
-_VALUE_NAME, _VALUE_TYPE = 0, 2
-_TYPE_KIND, _TYPE_VALUE = 1, 2
-_TENSOR_ELEMENT = _SEQUENCE_ELEMENT = 0
-_NODE_NAME, _NODE_DOMAIN, _NODE_SINCE, _NODE_OPERATOR = 0, 2, 3, 5
-_NODE_INPUTS, _NODE_OUTPUTS, _NODE_ATTRIBUTES = 8, 9, 10
-_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 7, 12
-_OPTIMIZATIONS_RECORDS, _OPTIMIZER_RECORDS, _RECORD_PRODUCED = 0, 1, 3
-
-_TENSOR, _SEQUENCE = 1, 2  # kinds of types
 _UNKNOWN = (Value(type=None),) * 8  # more than there are indices whose types count
 _DEPTH = 64  # of graphs in graphs, and of sequences in sequences
 
@@ -64,14 +52,14 @@ def read(data: bytes, *, where: str) -> OrtModel:
         raise ModelError(f"{where} is no ORT-format model.")
     try:
         session = root(data)
-        version = session.text(_SESSION_VERSION)
+        version = session.text(fbs.InferenceSession.ORT_VERSION)
         if version not in VERSIONS:
             raise ModelError(
                 f"{where} is an ORT-format model of version {version or '(none)'}; known are {', '.join(VERSIONS)}.",
                 hint="Make it anew from the .onnx model: ortpack-build convert.",
             )
-        model = session.table(_SESSION_MODEL)
-        graph = model.table(_MODEL_GRAPH) if model else None
+        model = session.table(fbs.InferenceSession.MODEL)
+        graph = model.table(fbs.Model.GRAPH) if model else None
         if graph is None:
             raise ModelError(f"{where} is an ORT-format model without a graph.")
         walk = _Walk(budget=len(data))
@@ -95,49 +83,52 @@ class _Walk:
     def graph(self, graph: Table, outer: ChainMap[str, Value], depth: int) -> None:
         self.visit(depth)
         values = outer.new_child()
-        for info in graph.tables(_GRAPH_VALUES):
+        for info in graph.tables(fbs.Graph.NODE_ARGS):
             self.visit(depth)
-            values[info.text(_VALUE_NAME)] = Value(type=self.type(info.table(_VALUE_TYPE), 0))
-        for node in graph.tables(_GRAPH_NODES):
+            values[info.text(fbs.ValueInfo.NAME)] = Value(type=self.type(info.table(fbs.ValueInfo.TYPE), 0))
+        for node in graph.tables(fbs.Graph.NODES):
             self.visit(depth)
             self.uses.append(_use(node, values))
-            for attribute in node.tables(_NODE_ATTRIBUTES):
+            for attribute in node.tables(fbs.Node.ATTRIBUTES):
                 self.visit(depth)
-                inner = attribute.table(_ATTRIBUTE_GRAPH)
-                for subgraph in (*([inner] if inner else []), *attribute.tables(_ATTRIBUTE_GRAPHS)):
+                inner = attribute.table(fbs.Attribute.G)
+                for subgraph in (*([inner] if inner else []), *attribute.tables(fbs.Attribute.GRAPHS)):
                     self.graph(subgraph, values, depth + 1)
-        optimizations = graph.table(_GRAPH_OPTIMIZATIONS)
-        for optimizer in optimizations.tables(_OPTIMIZATIONS_RECORDS) if optimizations else ():
-            for record in optimizer.tables(_OPTIMIZER_RECORDS):
+        optimizations = graph.table(fbs.Graph.RUNTIME_OPTIMIZATIONS)
+        for optimizer in optimizations.tables(fbs.RuntimeOptimizations.RECORDS) if optimizations else ():
+            for record in optimizer.tables(fbs.RuntimeOptimizationRecordContainerEntry.RUNTIME_OPTIMIZATION_RECORDS):
                 self.visit(depth)
-                self.produced += [_produced(text) for text in record.texts(_RECORD_PRODUCED)]
+                produced = record.texts(fbs.RuntimeOptimizationRecord.PRODUCED_OP_IDS)
+                self.produced += [_produced(text) for text in produced]
 
     def type(self, info: Table | None, depth: int) -> str | None:
         """The element type of a tensor, or of the tensors in a sequence."""
         self.visit(depth)
-        value = info.table(_TYPE_VALUE) if info else None
+        value = info.table(fbs.TypeInfo.VALUE) if info else None
         if info is None or value is None:
             return None
-        kind = info.integer(_TYPE_KIND, "<B")
-        if kind == _TENSOR:
-            return TYPE_NUMBERS.get(value.integer(_TENSOR_ELEMENT, "<i"))
-        return self.type(value.table(_SEQUENCE_ELEMENT), depth + 1) if kind == _SEQUENCE else None
+        kind = info.integer(fbs.TypeInfo.VALUE_TYPE, "<B")
+        if kind == fbs.TypeInfoValue.TENSOR_TYPE:
+            return TYPE_NUMBERS.get(value.integer(fbs.TensorTypeAndShape.ELEM_TYPE, "<i"))
+        if kind == fbs.TypeInfoValue.SEQUENCE_TYPE:
+            return self.type(value.table(fbs.SequenceType.ELEM_TYPE), depth + 1)
+        return None
 
 
 def _use(node: Table, values: Mapping[str, Value]) -> Use:
     def side(slot: int) -> tuple[Value | None, ...]:
         return tuple(values.get(name, Value(type=None)) if name else None for name in node.texts(slot))
 
-    operator = Operator(node.text(_NODE_DOMAIN) or ONNX, node.text(_NODE_OPERATOR))
-    opset = node.integer(_NODE_SINCE, "<i")
+    operator = Operator(node.text(fbs.Node.DOMAIN) or ONNX, node.text(fbs.Node.OP_TYPE))
+    opset = node.integer(fbs.Node.SINCE_VERSION, "<i")
     if not operator.name or opset < 1:
         raise DamagedError("a node without operator or version")
     return Use(
         operator=operator,
         opset=opset,
-        node=node.text(_NODE_NAME),
-        inputs=side(_NODE_INPUTS),
-        outputs=side(_NODE_OUTPUTS),
+        node=node.text(fbs.Node.NAME),
+        inputs=side(fbs.Node.INPUTS),
+        outputs=side(fbs.Node.OUTPUTS),
     )
 
 

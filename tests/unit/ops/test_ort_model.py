@@ -1,4 +1,4 @@
-"""Reading ORT-format models, made here slot by slot, and damaged ones."""
+"""Reading ORT-format models, made here slot by slot (in numbers of our own: ort_schema is under test too)."""
 
 from __future__ import annotations
 
