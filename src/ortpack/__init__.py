@@ -2,6 +2,11 @@
 
 The names are those of `onnxruntime`, so `import ortpack as onnxruntime` is how to move over. Importing this package
 loads nothing native, and not even NumPy: each name is fetched from its module when it is first used.
+
+All public names stand in this file. `_session`, `_options` and `_values` are the API of models; `_functions` asks and
+sets up runtimes. `_runtime` loads them: `_installed` finds what is there, `_resolve` chooses by what `_machine`,
+`_facts` and `_needs` tell, `_plugins` adds execution providers. `_binding` is the native code, `_embedded` takes the
+place of `_runtime` in packages that carry ONNX Runtime themselves.
 """
 
 from __future__ import annotations
@@ -14,14 +19,22 @@ if TYPE_CHECKING:
     from ortpack._enums import ExecutionMode as ExecutionMode
     from ortpack._enums import ExecutionOrder as ExecutionOrder
     from ortpack._enums import GraphOptimizationLevel as GraphOptimizationLevel
+    from ortpack._functions import get_all_providers as get_all_providers
+    from ortpack._functions import get_available_providers as get_available_providers
+    from ortpack._functions import get_build_info as get_build_info
+    from ortpack._functions import get_device as get_device
+    from ortpack._functions import get_ep_devices as get_ep_devices
+    from ortpack._functions import get_version_string as get_version_string
+    from ortpack._functions import register_execution_provider_library as register_execution_provider_library
+    from ortpack._functions import set_default_logger_severity as set_default_logger_severity
+    from ortpack._functions import set_global_thread_pool_sizes as set_global_thread_pool_sizes
+    from ortpack._functions import unregister_execution_provider_library as unregister_execution_provider_library
     from ortpack._installed import Runtime as Runtime
     from ortpack._options import SessionOptions as SessionOptions
+    from ortpack._options import set_default_logger_verbosity as set_default_logger_verbosity
     from ortpack._plugins import OrtEpDevice as OrtEpDevice
     from ortpack._plugins import OrtHardwareDevice as OrtHardwareDevice
     from ortpack._plugins import OrtHardwareDeviceType as OrtHardwareDeviceType
-    from ortpack._plugins import get_ep_devices as get_ep_devices
-    from ortpack._plugins import register_execution_provider_library as register_execution_provider_library
-    from ortpack._plugins import unregister_execution_provider_library as unregister_execution_provider_library
     from ortpack._resolve import Candidate as Candidate
     from ortpack._resolve import Resolution as Resolution
     from ortpack._runtime import LoadedRuntime as LoadedRuntime
@@ -33,14 +46,6 @@ if TYPE_CHECKING:
     from ortpack._session import ModelMetadata as ModelMetadata
     from ortpack._session import NodeArg as NodeArg
     from ortpack._session import PlacedNode as PlacedNode
-    from ortpack._session import get_all_providers as get_all_providers
-    from ortpack._session import get_available_providers as get_available_providers
-    from ortpack._session import get_build_info as get_build_info
-    from ortpack._session import get_device as get_device
-    from ortpack._session import get_version_string as get_version_string
-    from ortpack._session import set_default_logger_severity as set_default_logger_severity
-    from ortpack._session import set_default_logger_verbosity as set_default_logger_verbosity
-    from ortpack._session import set_global_thread_pool_sizes as set_global_thread_pool_sizes
     from ortpack._values import IOBinding as IOBinding
     from ortpack._values import OrtDevice as OrtDevice
     from ortpack._values import OrtValue as OrtValue
@@ -51,41 +56,34 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+# Module → its public names: the same as above, for Python itself.
 _MODULES = {
     "_binding": ("RunOptions",),
-    "_installed": ("Runtime",),
     "_enums": ("ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel"),
-    "_options": ("SessionOptions",),
-    "_plugins": (
-        "OrtEpDevice",
-        "OrtHardwareDevice",
-        "OrtHardwareDeviceType",
-        "get_ep_devices",
-        "register_execution_provider_library",
-        "unregister_execution_provider_library",
-    ),
-    "_resolve": ("Candidate", "Resolution"),
-    "_runtime": ("LoadedRuntime", "explain", "load_runtime", "runtime", "runtimes"),
-    "_session": (
-        "InferenceSession",
-        "ModelMetadata",
-        "NodeArg",
-        "PlacedNode",
+    "_functions": (
         "get_all_providers",
         "get_available_providers",
         "get_build_info",
         "get_device",
+        "get_ep_devices",
         "get_version_string",
+        "register_execution_provider_library",
         "set_default_logger_severity",
-        "set_default_logger_verbosity",
         "set_global_thread_pool_sizes",
+        "unregister_execution_provider_library",
     ),
+    "_installed": ("Runtime",),
+    "_options": ("SessionOptions", "set_default_logger_verbosity"),
+    "_plugins": ("OrtEpDevice", "OrtHardwareDevice", "OrtHardwareDeviceType"),
+    "_resolve": ("Candidate", "Resolution"),
+    "_runtime": ("LoadedRuntime", "explain", "load_runtime", "runtime", "runtimes"),
+    "_session": ("InferenceSession", "ModelMetadata", "NodeArg", "PlacedNode"),
     "_values": ("IOBinding", "OrtDevice", "OrtValue"),
     "errors": ("FallbackWarning", "OrtError", "OrtpackError", "ResolutionError"),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
 
-__all__ = sorted(_WHERE)  # noqa: PLE0605 - all of them, and nothing else
+__all__ = sorted(_WHERE)  # noqa: PLE0605 - ruff wants a list that is written out
 
 
 def __getattr__(name: str) -> object:

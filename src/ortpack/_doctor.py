@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from ortpack import _warnings
 from ortpack._facts import KNOWN, these_facts
-from ortpack._installed import Runtime, installed, search_folders
+from ortpack._installed import PLUGIN_API, Runtime, installed, search_folders
 from ortpack._machine import this_machine
-from ortpack._plugins import PLUGIN_API, devices_of, vendor_plugins
+from ortpack._plugins import devices_of, vendor_plugins
 from ortpack._resolve import USABLE
 from ortpack._runtime import LIBRARY_VARIABLE, RUNTIME_VARIABLE, LoadedRuntime, explain, runtime
 from ortpack.errors import FallbackWarning, OrtError, ResolutionError
@@ -117,7 +117,7 @@ def _loaded(loaded: LoadedRuntime) -> dict[str, Any]:
     devices = devices_of(library) if library.api_version >= PLUGIN_API else []
     return {
         "name": loaded.info.name,
-        "library": str((loaded.host or loaded.info).library),
+        "library": str((loaded.base or loaded.info).library),
         "ort_version": library.version,
         "api_version": library.api_version,
         "providers": list(library.available_providers()),

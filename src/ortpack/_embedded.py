@@ -28,7 +28,7 @@ class LoadedRuntime(Value):
 
     info: Runtime
     library: Library
-    host: Runtime | None = None  # only of plugins, which there are none of
+    base: Runtime | None = None  # only plugins and extensions have one, and there are none here
 
     def __str__(self) -> str:
         return f"{self.info.name} (ORT {self.library.version}) in {self.info.file}"

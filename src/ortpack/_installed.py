@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1  # of runtime.json; a newer one is refused
 RUNTIME, PLUGIN, EXTENSION = "runtime", "plugin", "extension"
+PLUGIN_API = 22  # ORT's API since which provider libraries can be registered
+CPU = "CPUExecutionProvider"  # every runtime has it
 FOLDER = "ortpack_runtimes"
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -37,16 +39,16 @@ class Need(Value):
     one_of: tuple[str, ...] = ()
 
 
-class Host(Value):
-    """The runtime that a plugin or an extension works with."""
+class BaseRuntime(Value):
+    """What a plugin or an extension says of its base: the runtime that it needs, and how it is added to it."""
 
-    ort_versions: str  # ">=1.24,<2"; empty: any
-    runtime: str | None = None  # by name; None: any that fits
+    ort_versions: str  # the base's: ">=1.24,<2"; empty: any
+    runtime: str | None = None  # the base's name; None: any runtime that fits
     registration: str = ""  # plugins: the name that the library is registered under
     distribution: str = ""  # plugins: the vendor's package that the library lies in; empty: it lies in our folder
     missing: str = ""  # plugins: what is wrong with that package, if something is
     device_types: Mapping[str, str] = _NOTHING  # plugins: device name -> CPU, GPU or NPU
-    files: Mapping[str, int] = _NOTHING  # extensions: file in the host's folder -> bytes
+    files: Mapping[str, int] = _NOTHING  # extensions: file in the base's folder -> bytes
 
 
 class Runtime(Value):
@@ -70,7 +72,7 @@ class Runtime(Value):
     requires: tuple[Mapping[str, Any], ...]
     provenance: Mapping[str, Any]
     kind: str = RUNTIME  # or PLUGIN, or EXTENSION
-    host: Host | None = None  # of plugins and extensions
+    base: BaseRuntime | None = None  # plugins and extensions: what they need
     needs: tuple[Need, ...] = ()
     extra: str = ""  # of ortpack, which installs it with all that it requires
 
@@ -107,8 +109,8 @@ class Runtime(Value):
                 found.append(f"{name} has {size:,} bytes instead of {expected['size']:,}")
             elif hashes and _sha256(file) != expected["sha256"]:
                 found.append(f"{name} has other bytes than were installed (SHA-256 differs)")
-        for name, expected_size in (self.host.files if self.host else {}).items():
-            file = os.path.join(os.path.dirname(self.folder), str(self.host and self.host.runtime), name)
+        for name, expected_size in (self.base.files if self.base else {}).items():
+            file = os.path.join(os.path.dirname(self.folder), str(self.base and self.base.runtime), name)
             if not os.path.isfile(file):
                 found.append(f"{file} is missing")
             elif (size := os.stat(file).st_size) != expected_size:
@@ -240,7 +242,7 @@ def _runtime(folder: str, data: object) -> Runtime:
     if kind not in (RUNTIME, PLUGIN, EXTENSION):
         raise _SchemaError(f"kind {kind!r} is not known to this loader: pip install --upgrade ortpack")
     library = ""
-    host, place = _host(kind, data)
+    base, place = _base(kind, data)
     if kind == RUNTIME or (kind == PLUGIN and place is None):
         library = _inside(_get(data, "library", str), "library")
         if library not in files:
@@ -268,14 +270,14 @@ def _runtime(folder: str, data: object) -> Runtime:
         requires=tuple(_requirement(entry) for entry in _get(data, "requires", list)),
         provenance=_get(data, "provenance", dict),
         kind=kind,
-        host=host,
+        base=base,
         needs=tuple(_need(entry) for entry in data.get("needs", ())),
         extra=str(data.get("extra", "")),
     )
 
 
-def _host(kind: str, data: dict[str, Any]) -> tuple[Host | None, str | None]:
-    """What a plugin or extension works with, and a plugin's library if it lies in its vendor's package."""
+def _base(kind: str, data: dict[str, Any]) -> tuple[BaseRuntime | None, str | None]:
+    """Read what a plugin or extension needs, and find a plugin's library if it lies in its vendor's package."""
     if kind == PLUGIN:
         plugin = _get(data, "plugin", dict)
         types = {
@@ -288,14 +290,14 @@ def _host(kind: str, data: dict[str, Any]) -> tuple[Host | None, str | None]:
             distribution = _get(plugin, "distribution", str, "plugin.")
             path = _inside(_get(plugin, "path", str, "plugin."), "plugin.path")
             place, missing = _in_package(distribution, _get(plugin, "version", str, "plugin."), path)
-        host = Host(
+        base = BaseRuntime(
             ort_versions=_get(plugin, "ort_versions", str, "plugin."),
             registration=_get(plugin, "registration", str, "plugin."),
             device_types=types,
             distribution=distribution,
             missing=missing,
         )
-        return host, place
+        return base, place
     if kind == EXTENSION:
         extends = _get(data, "extends", dict)
         files = _get(extends, "files", dict, "extends.")
@@ -303,12 +305,12 @@ def _host(kind: str, data: dict[str, Any]) -> tuple[Host | None, str | None]:
             _inside(name, f"extends.files.{name}")
             if not isinstance(entry, dict):
                 raise _SchemaError(f"extends.files.{name}: an object with sha256 and size is expected")
-        host = Host(
+        base = BaseRuntime(
             runtime=_get(extends, "runtime", str, "extends."),
             ort_versions=_get(extends, "ort_versions", str, "extends."),
             files={name: _get(entry, "size", int, f"extends.files.{name}.") for name, entry in files.items()},
         )
-        return host, None
+        return base, None
     return None, None
 
 

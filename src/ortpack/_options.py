@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from ortpack._values import OrtValue
 
 
+_verbosity = 0  # of sessions whose options set none; for the whole process
+
+
+def set_default_logger_verbosity(verbosity: int) -> None:
+    """Set how much sessions that are created from now on log at severity 0, when their options do not say."""
+    global _verbosity  # noqa: PLW0603 - a setting of the process
+    _verbosity = verbosity
+
+
 def _boolean(name: str, value: object) -> bool:
     if value not in (True, False):
         raise errors.InvalidArgument(f"{name} has to be True or False, not {value!r}")
@@ -104,12 +113,12 @@ class SessionOptions:
             setattr(copy, name, value.copy() if isinstance(value, (list, dict)) else value)
         return copy
 
-    def _native(self, library: Library, verbosity: int) -> NativeSessionOptions:
-        """These options for one library; `verbosity` counts where none was set here."""
+    def _native(self, library: Library) -> NativeSessionOptions:
+        """Apply what is recorded here to new options of one library."""
         native = NativeSessionOptions(library)
         fresh = SessionOptions()
-        if self._log_verbosity_level == 0 and verbosity:
-            native.set_log_verbosity_level(verbosity)
+        if self._log_verbosity_level == 0 and _verbosity:
+            native.set_log_verbosity_level(_verbosity)
         for attribute, apply in (
             ("_execution_mode", native.set_execution_mode),
             ("_graph_optimization_level", native.set_graph_optimization_level),

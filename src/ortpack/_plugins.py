@@ -1,7 +1,8 @@
-"""Execution provider libraries: registered with a runtime that is loaded, by hand or when a device is asked for.
+"""Plugins: execution provider libraries that are registered with a runtime which is loaded.
 
-Also finds the packages that vendors publish them in (`onnxruntime-ep-openvino`, …). Nothing of such a package is
-imported before its device or provider is asked for, and then from the file that its distribution installed.
+A user registers one by hand, or asks for a device that a plugin serves. This module also finds the packages that
+vendors publish plugins in (`onnxruntime-ep-openvino`, …). It imports such a package only when its device or provider is
+asked for, and from the file that its distribution installed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ortpack._installed import PLUGIN, Host, Runtime, search_folders
+from ortpack._installed import PLUGIN, PLUGIN_API, BaseRuntime, Runtime, search_folders
 from ortpack.errors import InvalidArgument, RuntimeLoadError, RuntimeNotFoundError
 
 if TYPE_CHECKING:
@@ -23,14 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ortpack._binding import Library, NativeEpDevice
-    from ortpack._runtime import LoadedRuntime
 
-PLUGIN_API = 22  # ORT's API since which provider libraries can be registered
-_TYPES = ("GPU", "NPU", "CPU")  # of several devices that one provider offers, the first kind is taken
+_TYPES = ("GPU", "NPU", "CPU")  # where a provider offers several devices, one of the first type is taken
 
 
 class OrtHardwareDeviceType(enum.IntEnum):
-    """What a device is."""
+    """The types of devices."""
 
     CPU = 0
     GPU = 1
@@ -50,7 +49,7 @@ class OrtHardwareDevice:
 
 @dataclass(frozen=True, kw_only=True)
 class OrtEpDevice:
-    """A device together with an execution provider that can use it. Belongs to one runtime."""
+    """A device together with an execution provider that can use it. It belongs to one runtime."""
 
     ep_name: str
     ep_vendor: str
@@ -66,71 +65,20 @@ class _Registration:
 
     path: Path
     ep_names: frozenset[str]
-    sessions: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)  # those that run on it
+    sessions: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)  # the sessions that run on it
 
 
 _registered: dict[tuple[str, str], _Registration] = {}  # (path of the runtime's library, name)
 _lock = threading.RLock()
 
 
-def get_ep_devices(runtime: LoadedRuntime | None = None) -> list[OrtEpDevice]:
-    """The devices that the providers of a runtime offer on this machine, those of registered libraries included.
-
-    Args:
-        runtime: None for the default one.
+def devices_of(library: Library) -> list[OrtEpDevice]:
+    """List the devices that the providers of a library offer on this machine.
 
     Raises:
-        NotImplemented: the runtime is older than ONNX Runtime 1.22.
-    """
-    return devices_of(_library(runtime))
-
-
-def register_execution_provider_library(
-    registration_name: str, library_path: str | os.PathLike[str], runtime: LoadedRuntime | None = None
-) -> None:
-    """Load an execution provider library into a runtime; its devices are among `get_ep_devices()` then.
-
-    Args:
-        registration_name: any name, to unregister it by.
-        library_path: of the provider's library. Relative ones count from the working directory.
-        runtime: None for the default one.
-
-    Raises:
-        InvalidArgument: the name is taken.
-        RuntimeNotFoundError: there is no such file.
-        OrtError: the library can't be loaded, or is for a newer ONNX Runtime.
-    """
-    _register(_library(runtime), registration_name, Path(library_path).absolute())
-
-
-def unregister_execution_provider_library(registration_name: str, runtime: LoadedRuntime | None = None) -> None:
-    """Take a library that was registered out of a runtime again.
-
-    Raises:
-        InvalidArgument: no such name is registered, or sessions still run on its devices.
+        NotImplemented: the library is older than ONNX Runtime 1.22.
     """
     from ortpack import _binding  # noqa: PLC0415 - loads native code
-
-    library = _library(runtime)
-    with _lock:
-        known = _registered.get((library.path, registration_name))
-        if known is None:
-            names = sorted(name for path, name in _registered if path == library.path)
-            raise InvalidArgument(
-                f"no execution provider library is registered as {registration_name!r}; "
-                f"registered are: {', '.join(names) or 'none'}"
-            )
-        if running := len(known.sessions):
-            raise InvalidArgument(
-                f"{registration_name!r} can't be unregistered: {running} session(s) still run on its devices"
-            )
-        _binding.unregister_ep_library(library, registration_name)
-        del _registered[library.path, registration_name]
-
-
-def devices_of(library: Library) -> list[OrtEpDevice]:
-    """The devices that the providers of a library offer."""
-    from ortpack import _binding  # noqa: PLC0415
 
     found = []
     for entry in _binding.ep_devices(library):
@@ -152,10 +100,12 @@ def devices_of(library: Library) -> list[OrtEpDevice]:
 
 
 def device_for(library: Library, ep_name: str, kind: str | None = None) -> OrtEpDevice | None:
-    """The device of a provider to use when none was chosen: a GPU before an NPU before the CPU.
+    """Choose a provider's device where the user named none: a GPU before an NPU before the CPU.
 
     Args:
-        kind: "CPU", "GPU" or "NPU" for one of that kind only.
+        library: the library that has the provider.
+        ep_name: the provider's name.
+        kind: "CPU", "GPU" or "NPU" for a device of that type only.
     """
     if library.api_version < PLUGIN_API:
         return None
@@ -168,7 +118,7 @@ def device_for(library: Library, ep_name: str, kind: str | None = None) -> OrtEp
 
 
 def use(library: Library, ep_names: Iterable[str], session: object) -> None:
-    """Remember that a session runs on these providers, so that their libraries are not taken from under it."""
+    """Remember that a session runs on these providers: `unregister` refuses while it lives."""
     names = set(ep_names)
     with _lock:
         for (path, _), registration in _registered.items():
@@ -177,25 +127,27 @@ def use(library: Library, ep_names: Iterable[str], session: object) -> None:
 
 
 def activate(library: Library, plugin: Runtime) -> Runtime:
-    """Register an installed plugin with a loaded library, once; returns it with its providers' real names.
+    """Register an installed plugin with a loaded library, unless it is already; return it with its providers' names.
+
+    The names are those of the devices that appear, since a vendor's package need not tell them.
 
     Raises:
-        RuntimeLoadError: it can't be loaded, or offers no device on this machine.
+        RuntimeLoadError: the plugin can't be loaded, or offers no device on this machine.
     """
     from ortpack.errors import OrtError  # noqa: PLC0415
 
-    host = plugin.host
-    assert host is not None  # noqa: S101 - every plugin has one
-    name, file, wanted = host.registration, plugin.library, plugin.providers
+    base = plugin.base
+    assert base is not None  # noqa: S101 - every plugin has one
+    name, file, wanted = base.registration, plugin.library, plugin.providers
     if plugin.provenance.get("origin") == "vendor":
         name, file, wanted = _ask(plugin)
     with _lock:
-        # The user may have registered it by hand, under another name
-        same = (key for key, known in _registered.items() if key[0] == library.path and known.path == file)
+        # The user may have registered the same file by hand, under another name
+        same = (key for key, known in _registered.items() if key[0] == library.path and known.path == file.absolute())
         name = next(same, (library.path, name))[1]
         if (library.path, name) not in _registered:
             try:
-                _register(library, name, file)
+                register(library, name, file)
             except (OrtError, RuntimeNotFoundError) as error:
                 raise RuntimeLoadError(f"the plugin {plugin.name!r} can't be used: {error}") from error
         registration = _registered[library.path, name]
@@ -208,13 +160,21 @@ def activate(library: Library, plugin: Runtime) -> Runtime:
 
 
 def described(plugin: Runtime, providers: tuple[str, ...]) -> Runtime:
-    """The same plugin, with `providers` for its devices."""
+    """Return the plugin with these providers; the first of them serves its devices."""
     return plugin._replace(providers=providers, devices=dict.fromkeys(plugin.devices, providers[:1]))
 
 
-def _register(library: Library, name: str, path: Path) -> None:
-    from ortpack import _binding  # noqa: PLC0415
+def register(library: Library, name: str, path: str | os.PathLike[str]) -> None:
+    """Register an execution provider library with a runtime's library, and note which providers it brings.
 
+    Raises:
+        InvalidArgument: the name is taken.
+        RuntimeNotFoundError: there is no such file.
+        OrtError: the provider's library can't be loaded, or is for a newer ONNX Runtime.
+    """
+    from ortpack import _binding  # noqa: PLC0415 - loads native code
+
+    path = Path(path).absolute()
     if not path.is_file():
         raise RuntimeNotFoundError(f"there is no execution provider library at {path}")
     with _lock:
@@ -226,10 +186,25 @@ def _register(library: Library, name: str, path: Path) -> None:
         _registered[library.path, name] = _Registration(path=path, ep_names=offered)
 
 
-def _library(runtime: LoadedRuntime | None) -> Library:
-    from ortpack._runtime import runtime as default  # noqa: PLC0415 - resolves and loads
+def unregister(library: Library, name: str) -> None:
+    """Take an execution provider library out of a runtime's library again.
 
-    return (default() if runtime is None else runtime).library
+    Raises:
+        InvalidArgument: no such name is registered, or sessions still run on its devices.
+    """
+    from ortpack import _binding  # noqa: PLC0415 - loads native code
+
+    with _lock:
+        known = _registered.get((library.path, name))
+        if known is None:
+            names = sorted(name for path, name in _registered if path == library.path)
+            raise InvalidArgument(
+                f"no execution provider library is registered as {name!r}; registered are: {', '.join(names) or 'none'}"
+            )
+        if running := len(known.sessions):
+            raise InvalidArgument(f"{name!r} can't be unregistered: {running} session(s) still run on its devices")
+        _binding.unregister_ep_library(library, name)
+        del _registered[library.path, name]
 
 
 # --- packages of vendors ------------------------------------------------------------------------------------------
@@ -238,19 +213,24 @@ _HELPER = re.compile(r"^def get_library_path\(", re.MULTILINE)
 
 
 def vendor_plugins(companions: Iterable[Runtime] = ()) -> tuple[Runtime, ...]:
-    """The plugins of vendors' packages, less those that one of `companions` describes better."""
+    """List the plugins in vendors' packages.
+
+    Args:
+        companions: installed runtimes. A package of ours that describes a vendor's plugin (devices, needs) takes that
+            plugin's place, so it is left out.
+    """
     names = {entry.name for entry in companions}
-    known = {entry.host.distribution for entry in companions if entry.host}
+    known = {entry.base.distribution for entry in companions if entry.base}
     found = _vendor_plugins(search_folders())
     return tuple(p for p in found if p.name not in names and p.provenance["distribution"] not in known)
 
 
 @functools.cache
 def _vendor_plugins(folders: Sequence[Path]) -> tuple[Runtime, ...]:
-    """Installed packages with the helper `get_library_path`, which ONNX Runtime documents for plugins, as plugins.
+    """Find the packages that define `get_library_path`, the helper that ONNX Runtime documents for plugins.
 
-    Reads their sources and imports none of them. Only packages that a distribution in `folders` (site-packages)
-    declares are looked at: nothing from the working directory or elsewhere on `sys.path`.
+    Their sources are read and none is imported. Only packages that a distribution in `folders` (site-packages) says it
+    installed are looked at: nothing from the working directory or elsewhere on `sys.path`.
     """
     from importlib.metadata import distributions  # noqa: PLC0415 - slow to import, and rarely needed
 
@@ -271,7 +251,7 @@ def _vendor_plugins(folders: Sequence[Path]) -> tuple[Runtime, ...]:
 
 
 def _packages(distribution: Any) -> set[str]:
-    """The names of the top-level packages that a distribution says it installed."""
+    """List the top-level packages that a distribution says it installed."""
     if listed := distribution.read_text("top_level.txt"):
         return {name for name in listed.split() if name.isidentifier()}
     files = distribution.files or ()
@@ -289,7 +269,7 @@ def _described(distribution: str, version: str, package: str, file: Path) -> Run
         api_version=PLUGIN_API,
         linkage="shared",
         folder=str(file.parent),
-        file=str(file),  # of the package; what it names is asked when it is needed
+        file=str(file),  # the package's `__init__.py`; `_ask` calls it for the library when that is needed
         providers=(),
         devices={name: (), **{f"{name}-{kind.lower()}": () for kind in _TYPES}},
         priority=-1,
@@ -300,7 +280,7 @@ def _described(distribution: str, version: str, package: str, file: Path) -> Run
         requires=(),
         provenance={"origin": "vendor", "distribution": distribution, "package": package},
         kind=PLUGIN,
-        host=Host(
+        base=BaseRuntime(
             ort_versions="", registration=package, device_types={f"{name}-{kind.lower()}": kind for kind in _TYPES}
         ),
     )
@@ -308,7 +288,7 @@ def _described(distribution: str, version: str, package: str, file: Path) -> Run
 
 @functools.cache
 def _helpers(file: Path, package: str) -> Any:
-    """The vendor's package, imported from its file: a module of that name elsewhere on `sys.path` is not taken."""
+    """Import a vendor's package from its file: a module of that name elsewhere on `sys.path` is not taken."""
     import importlib.util  # noqa: PLC0415
     import sys  # noqa: PLC0415
 
@@ -330,10 +310,10 @@ def _helpers(file: Path, package: str) -> Any:
 
 
 def _ask(plugin: Runtime) -> tuple[str, Path, tuple[str, ...]]:
-    """What a vendor's package says: registration name, library, names of its providers (maybe none).
+    """Ask a vendor's package for its registration name, its library and its providers' names (maybe none).
 
     Raises:
-        RuntimeLoadError: its helpers fail.
+        RuntimeLoadError: the package's helpers fail.
     """
     package = str(plugin.provenance["package"])
     try:
@@ -348,7 +328,7 @@ def _ask(plugin: Runtime) -> tuple[str, Path, tuple[str, ...]]:
 
 
 def provider_names(plugin: Runtime) -> tuple[str, ...]:
-    """The names of a plugin's providers, if it tells them; imports the vendor's package."""
+    """List the names of a plugin's providers, if it tells them; imports the vendor's package."""
     if plugin.providers:
         return plugin.providers
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ortpack._installed import PLUGIN, RUNTIME, BrokenRuntime, Runtime
+from ortpack._installed import CPU, PLUGIN, RUNTIME, BrokenRuntime, Runtime
 from ortpack._needs import Unknown, fits, numbers, unmet
 from ortpack._value import Value
 from ortpack.errors import (
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 BASE_API = 17  # the oldest ORT C API that the binding speaks
 
 USABLE, REJECTED = "usable", "rejected"
-CPU = "CPUExecutionProvider"
 
 
 class Wish(Value):
@@ -45,7 +44,7 @@ class Candidate(Value):
     runtime: Runtime | BrokenRuntime
     verdict: str  # USABLE or REJECTED
     reason: str
-    host: Runtime | None = None  # whose library a usable plugin or extension works with
+    base: Runtime | None = None  # usable plugins and extensions: the runtime that they are added to
     unfit: bool = False  # rejected for what the machine lacks or for damage, not because something else was wished for
 
     @property
@@ -210,19 +209,19 @@ class _Judge:
             return Candidate(runtime=runtime, verdict=REJECTED, reason=reason)
         if reason := self._unfitness(runtime):
             return Candidate(runtime=runtime, verdict=REJECTED, reason=reason, unfit=True)
-        host = None
+        base = None
         if runtime.kind != RUNTIME:
-            host, reason = self._host(runtime)
+            base, reason = self._base(runtime)
             if reason:
                 return Candidate(runtime=runtime, verdict=REJECTED, reason=reason, unfit=True)
-        here = (*runtime.providers, *(host.providers if host else ()))
+        here = (*runtime.providers, *(base.providers if base else ()))
         missing = [provider for provider in self._wish.providers if provider not in here]
         if missing:
             return Candidate(runtime=runtime, verdict=REJECTED, reason=f"it does not have {', '.join(missing)}")
         reason = _in_favour(runtime, self._wish)
-        if host:
-            reason += f", with the runtime {host.name!r} (ORT {host.ort_version})"
-        return Candidate(runtime=runtime, verdict=USABLE, reason=reason, host=host)
+        if base:
+            reason += f", with the runtime {base.name!r} (ORT {base.ort_version})"
+        return Candidate(runtime=runtime, verdict=USABLE, reason=reason, base=base)
 
     def _unwished(self, runtime: Runtime) -> str | None:
         """The first reason why `runtime` is not what the user wants."""
@@ -261,8 +260,8 @@ class _Judge:
             )
         if damage := self._damage.get(runtime.name, ()):
             return f"{'; '.join(damage)}: reinstall the package that brought it"
-        if runtime.host and runtime.host.missing:
-            return runtime.host.missing
+        if runtime.base and runtime.base.missing:
+            return runtime.base.missing
         if self._wish.device is not None and runtime.devices.get(self._wish.device) == (CPU,):
             return None  # what it needs is for its other providers
         return unmet(runtime, self._facts)
@@ -270,12 +269,12 @@ class _Judge:
     def _by_name(self, name: str) -> Runtime | None:
         return next((runtime for runtime in self._found if runtime.name == name and runtime.kind == RUNTIME), None)
 
-    def _host(self, runtime: Runtime) -> tuple[Runtime | None, str]:
-        """The runtime that a plugin or extension works with, or why there is none."""
-        host = runtime.host
-        assert host is not None  # noqa: S101 - read_runtime gives one to every plugin and extension
+    def _base(self, runtime: Runtime) -> tuple[Runtime | None, str]:
+        """Choose the runtime that a plugin or extension is added to, or say why there is none."""
+        needed = runtime.base
+        assert needed is not None  # noqa: S101 - read_runtime gives one to every plugin and extension
         named = self._wish.runtime if self._wish.runtime != runtime.name else None
-        if name := host.runtime or named:
+        if name := needed.runtime or named:
             only = self._by_name(name)
             if only is None:
                 return None, f'it extends the runtime {name!r}, which is not installed: pip install "ortpack[{name}]"'
@@ -296,9 +295,9 @@ class _Judge:
 
     @staticmethod
     def _mismatch(runtime: Runtime, candidate: Runtime) -> str | None:
-        host = runtime.host
-        if host and not fits(candidate.ort_version, host.ort_versions):
-            return f"it is for ORT {host.ort_versions}, this is {candidate.ort_version}: install releases that fit"
+        needed = runtime.base
+        if needed and not fits(candidate.ort_version, needed.ort_versions):
+            return f"it is for ORT {needed.ort_versions}, this is {candidate.ort_version}: install releases that fit"
         if runtime.kind == PLUGIN and candidate.api_version < runtime.api_version:
             return f"it needs ORT's API {runtime.api_version}, this has {candidate.api_version}: use a newer release"
         return None

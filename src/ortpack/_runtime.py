@@ -8,9 +8,19 @@ from _thread import RLock  # threading's, without importing the rest of that
 from typing import TYPE_CHECKING
 
 from ortpack._binary import NotALibraryError, identify
-from ortpack._installed import PLUGIN, RUNTIME, BrokenRuntime, Runtime, absolute, installed, installed_as, read_runtime
+from ortpack._installed import (
+    CPU,
+    PLUGIN,
+    RUNTIME,
+    BrokenRuntime,
+    Runtime,
+    absolute,
+    installed,
+    installed_as,
+    read_runtime,
+)
 from ortpack._machine import this_machine
-from ortpack._resolve import CPU, Candidate, Resolution, Wish, demand, resolve
+from ortpack._resolve import Candidate, Resolution, Wish, demand, resolve
 from ortpack._value import Value
 from ortpack.errors import (
     OrtError,
@@ -39,10 +49,10 @@ class LoadedRuntime(Value):
 
     info: Runtime
     library: Library
-    host: Runtime | None = None  # for a plugin or extension: the runtime that the library belongs to
+    base: Runtime | None = None  # plugins and extensions: the runtime whose library it is
 
     def __str__(self) -> str:
-        return f"{self.info.name} (ORT {self.library.version}) from {(self.host or self.info).file}"
+        return f"{self.info.name} (ORT {self.library.version}) from {(self.base or self.info).file}"
 
 
 def runtimes() -> tuple[Runtime, ...]:
@@ -200,7 +210,7 @@ def _serving(loaded: LoadedRuntime, device: str | None, providers: tuple[str, ..
     lacking = tuple(name for name in providers if name not in available and name not in loaded.info.providers)
     if (device is None or device in loaded.info.devices) and not lacking:
         return loaded
-    base = loaded.host or loaded.info
+    base = loaded.base or loaded.info
     wish = Wish(runtime=base.name, device=device, providers=lacking, asked_by="runtime=")
     plugins = [entry for entry in _with_vendors((base, *installed()), wish) if isinstance(entry, Runtime)]
     resolution = _judge([base, *(entry for entry in plugins if entry.kind == PLUGIN)], wish)
@@ -253,7 +263,7 @@ def _first_that_loads(candidates: Sequence[Candidate], failures: list[str]) -> L
     for candidate in candidates:
         assert isinstance(candidate.runtime, Runtime)  # noqa: S101 - usable ones are
         try:
-            loaded = _open_candidate(candidate.runtime, candidate.host)
+            loaded = _open_candidate(candidate.runtime, candidate.base)
             _prove(loaded)
         except (RuntimeLoadError, OrtError) as error:
             failures.append(f"{candidate.runtime.name}: {error}")
@@ -286,8 +296,8 @@ def with_cause(error: OrtError, loaded: LoadedRuntime) -> OrtError:
     """An error of adding a provider, with what the system says of a runtime's libraries that it can't load."""
     own = loaded.info
     files = [own.path / name for name in own.files if own.path / name != own.library and _is_library(name)]
-    if own.host and own.host.runtime:
-        files += [own.path.parent / own.host.runtime / name for name in own.host.files]
+    if own.base and own.base.runtime:
+        files += [own.path.parent / own.base.runtime / name for name in own.base.files]
     from ortpack._preload import refused  # noqa: PLC0415 - something has failed
 
     reasons = [reason for reason in refused(files) if reason not in str(error)]
@@ -299,23 +309,23 @@ def _is_library(name: str) -> bool:
 
 
 def _load(found: Runtime, resolution: Resolution) -> LoadedRuntime:
-    host = next((c.host for c in resolution.candidates if c.runtime is found or c.runtime == found), None)
-    return _open_candidate(found, host)
+    base = next((c.base for c in resolution.candidates if c.runtime is found or c.runtime == found), None)
+    return _open_candidate(found, base)
 
 
-def _open_candidate(found: Runtime, host: Runtime | None) -> LoadedRuntime:
+def _open_candidate(found: Runtime, base: Runtime | None) -> LoadedRuntime:
     """Load a runtime's library, after what it requires from pip, and register the plugin."""
-    requires = [*(host.requires if host else ()), *found.requires]
+    requires = [*(base.requires if base else ()), *found.requires]
     if any(entry.get("from") == "pip" for entry in requires):
         from ortpack._preload import preload  # noqa: PLC0415
 
         preload(requires, _facts().find)
-    library = _open(os.path.realpath((host or found).file))
+    library = _open(os.path.realpath((base or found).file))
     if found.kind == PLUGIN:
         from ortpack._plugins import activate  # noqa: PLC0415
 
         found = activate(library, found)
-    return LoadedRuntime(info=found, library=library, host=host)
+    return LoadedRuntime(info=found, library=library, base=base)
 
 
 def _load_path(path: str | os.PathLike[str], *, asked_by: str) -> LoadedRuntime:

@@ -1,4 +1,4 @@
-"""Sessions, and the functions of the package that ask the default runtime something."""
+"""Sessions: a model is loaded with a runtime, the best that can do it, and run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ortpack import _binding, errors
 from ortpack._binding import Session
+from ortpack._installed import CPU, PLUGIN_API
 from ortpack._options import SessionOptions
 from ortpack._value import Value
 from ortpack._values import IOBinding, OrtValue
@@ -28,37 +29,7 @@ if TYPE_CHECKING:
 
     Providers = Sequence[str | tuple[str, Mapping[str, object]]]
 
-CPU = "CPUExecutionProvider"
-
-# Every execution provider that some build of ONNX Runtime has, best first.
-ALL_PROVIDERS = (
-    "NvTensorRTRTXExecutionProvider",
-    "TensorrtExecutionProvider",
-    "CUDAExecutionProvider",
-    "MIGraphXExecutionProvider",
-    "ROCMExecutionProvider",
-    "OpenVINOExecutionProvider",
-    "DnnlExecutionProvider",
-    "VitisAIExecutionProvider",
-    "QNNExecutionProvider",
-    "NnapiExecutionProvider",
-    "VSINPUExecutionProvider",
-    "JsExecutionProvider",
-    "CoreMLExecutionProvider",
-    "DmlExecutionProvider",
-    "RknpuExecutionProvider",
-    "WebNNExecutionProvider",
-    "WebGpuExecutionProvider",
-    "XnnpackExecutionProvider",
-    "CANNExecutionProvider",
-    "AzureExecutionProvider",
-    CPU,
-)
-
-_verbosity = 0  # of sessions that set none
-
 _SERVICE = "AzureExecutionProvider"  # in many builds; runs operators that call services, and no others
-_PLUGIN_API = 22  # of ORT, since which there are execution provider libraries
 _ASSIGNMENT_API = 24  # since which a session can tell who got its nodes, if this entry is set
 _ASSIGNMENT = "session.record_ep_graph_assignment_info"
 
@@ -257,17 +228,17 @@ class InferenceSession(Session):
         if not wanted and not options._devices:
             devices = loaded.info.devices
             wanted = [(name, {}) for name in devices[device if device is not None else next(iter(devices))]]
-        native = options._native(loaded.library, _verbosity)
+        native = options._native(loaded.library)
         if loaded.library.api_version >= _ASSIGNMENT_API and _ASSIGNMENT not in options._config:
             native.add_session_config_entry(_ASSIGNMENT, "1")
-        kinds = loaded.info.host.device_types if loaded.info.host else {}
+        kinds = loaded.info.base.device_types if loaded.info.base else {}
         given = [(devices[0].ep_name, chosen) for devices, chosen in options._devices]
         names = {name for name, _ in (*wanted, *given)} - {CPU}
         if names and not allow_fallback:
             native.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         _append(native, loaded, wanted, kinds.get(device or ""))
         super().__init__(loaded.library, model, native)
-        if names and loaded.library.api_version >= _PLUGIN_API:
+        if names and loaded.library.api_version >= PLUGIN_API:
             from ortpack._plugins import use  # noqa: PLC0415 - for other providers than the CPU's only
 
             use(loaded.library, names, self)
@@ -391,6 +362,8 @@ def _append(
                 raise UnknownDeviceError(f"{name} offers no {kind} on this machine; it offers: {kinds}")
             from difflib import get_close_matches  # noqa: PLC0415 - slow to import
 
+            from ortpack._functions import ALL_PROVIDERS  # noqa: PLC0415 - for messages only
+
             known = {provider.lower(): provider for provider in (*ALL_PROVIDERS, *available)}
             close = [known[found] for found in get_close_matches(name.lower(), known, 1, 0.5)]
             hint = f"; did you mean {close[0]!r}?" if close and close[0] != name else ""
@@ -407,58 +380,3 @@ def _append(
             from ortpack._runtime import with_cause  # noqa: PLC0415 - has been imported
 
             raise with_cause(error, loaded) from None
-
-
-def get_available_providers() -> list[str]:
-    """The execution providers of the default runtime."""
-    return _default().available_providers()
-
-
-def get_all_providers() -> list[str]:
-    """The execution providers that some build of ONNX Runtime has."""
-    return list(ALL_PROVIDERS)
-
-
-def get_version_string() -> str:
-    """The version of the default runtime's ONNX Runtime."""
-    return _default().version
-
-
-def get_build_info() -> str:
-    """How the default runtime's ONNX Runtime was built."""
-    return _default().build_info()
-
-
-def get_device() -> str:
-    """`GPU` when the default runtime has a provider for one, else `CPU`."""
-    gpu = ("CUDA", "Tensorrt", "NvTensorRTRTX", "ROCM", "MIGraphX", "Dml", "WebGpu")
-    return "GPU" if any(name.startswith(gpu) for name in get_available_providers()) else "CPU"
-
-
-def set_default_logger_severity(severity: int) -> None:
-    """What ONNX Runtime logs from now on: 0 verbose, 1 info, 2 warning (the default), 3 error, 4 fatal.
-
-    Holds for every runtime, those that are loaded later included.
-    """
-    _binding.set_default_logger_severity(severity)
-
-
-def set_default_logger_verbosity(verbosity: int) -> None:
-    """How much sessions that are created from now on log at severity 0, when their options do not say."""
-    global _verbosity  # noqa: PLW0603 - a setting of the process
-    _verbosity = verbosity
-
-
-def set_global_thread_pool_sizes(intra_op_num_threads: int, inter_op_num_threads: int) -> None:
-    """Give the default runtime thread pools that sessions with `use_per_session_threads = False` share.
-
-    Raises:
-        Fail: a session was created already.
-    """
-    _default().set_global_threads(intra_op_num_threads, inter_op_num_threads)
-
-
-def _default() -> _binding.Library:
-    from ortpack._runtime import runtime  # noqa: PLC0415 - resolves and loads
-
-    return runtime().library

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ortpack._binding import Library
-    from ortpack._session import InferenceSession
+    from ortpack._binding import Library, Session
 
 _TENSOR = 1
 _SEQUENCE = 2
@@ -214,7 +213,7 @@ class IOBinding:
 
     __slots__ = ("_binding", "_outputs", "_session")
 
-    def __init__(self, session: InferenceSession) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
         self._binding = NativeIoBinding(session)
 

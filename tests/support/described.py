@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ortpack._installed import EXTENSION, PLUGIN, Host, Need, Runtime
+from ortpack._installed import EXTENSION, PLUGIN, BaseRuntime, Need, Runtime
 from ortpack._machine import Machine
 
 LINUX = Machine(os="linux", arch="x86_64", libc="glibc", libc_version="2.36")
@@ -63,13 +63,13 @@ def cuda(**changes: Any) -> Runtime:
 
 def plugin(name: str = "openvino", **changes: Any) -> Runtime:
     provider = PROVIDERS.get(name, f"{name}_ep")
-    host = Host(ort_versions=">=1.24", registration=name)
-    given = {"priority": 50, "host": host, "api_version": 22, "ort_version": "1.8.1", **changes}
+    base = BaseRuntime(ort_versions=">=1.24", registration=name)
+    given = {"priority": 50, "base": base, "api_version": 22, "ort_version": "1.8.1", **changes}
     return cpu(name, kind=PLUGIN, providers=(provider,), devices={name: (provider,)}, **given)
 
 
 def extension(**changes: Any) -> Runtime:
     providers = (PROVIDERS["tensorrt"], PROVIDERS["cuda"], PROVIDERS["cpu"])
-    host = Host(runtime="cuda", ort_versions="==1.32.0")
-    given = {"priority": 110, "host": host, **changes}
+    base = BaseRuntime(runtime="cuda", ort_versions="==1.32.0")
+    given = {"priority": 110, "base": base, **changes}
     return cpu("tensorrt", kind=EXTENSION, providers=providers, devices={"tensorrt": providers}, **given)

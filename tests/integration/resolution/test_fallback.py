@@ -153,7 +153,7 @@ def test_an_extension_uses_the_library_of_the_runtime_that_it_extends(site: Site
     data |= {"name": "more", "kind": "extension", "files": {}, "extends": extends, "priority": 5}
     data |= {"devices": {"more": [CPU]}, "version": NEWEST}
     (folder / "runtime.json").write_text(json.dumps(data))
-    shown = "print(ortpack.runtime().info.name, ortpack.runtime().host.name, ortpack.get_version_string())"
+    shown = "print(ortpack.runtime().info.name, ortpack.runtime().base.name, ortpack.get_version_string())"
     assert site.code(f"import ortpack; {shown}").stdout.split() == ["more", "cpu", NEWEST]
     extends["files"] = {"libmore.so": {"sha256": "", "size": 1}}
     (folder / "runtime.json").write_text(json.dumps(data))

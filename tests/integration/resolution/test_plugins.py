@@ -284,7 +284,7 @@ def test_a_companion_of_ours_is_taken_automatically_and_named_like_a_runtime(sit
     site.add("cpu")
     companion(site)
     code = f"import ortpack; s = ortpack.InferenceSession({str(model('silero_vad'))!r}%s); "
-    code += "print(s.runtime.info.name, s.runtime.host and s.runtime.host.name, s.get_providers()[0])"
+    code += "print(s.runtime.info.name, s.runtime.base and s.runtime.base.name, s.get_providers()[0])"
     assert site.code(code % "").stdout.split() == ["nxrt", "cpu", "cpu_ep"]
     assert site.code(code % ", device='nxrt'").stdout.split() == ["nxrt", "cpu", "cpu_ep"]
     assert site.code(code % ", runtime='nxrt'").stdout.split() == ["nxrt", "cpu", "cpu_ep"]

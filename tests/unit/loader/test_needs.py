@@ -129,11 +129,11 @@ def test_facts_are_asked_only_for_what_a_candidate_needs() -> None:
 
 def test_a_plugin_works_with_the_plainest_runtime_that_fits() -> None:
     resolution = judged(cuda(), cpu(), cpu("old", ort_version="1.21.0", api_version=21), plugin(), machine=gpu("13.0"))
-    hosts = {candidate.runtime.name: candidate.host for candidate in resolution.candidates}
-    assert hosts["openvino"] == cpu()
+    bases = {candidate.runtime.name: candidate.base for candidate in resolution.candidates}
+    assert bases["openvino"] == cpu()
     wish = Wish(runtime="cuda", device="openvino")
     resolution = judged(cuda(), cpu(), plugin(), machine=gpu("13.0"), wish=wish)
-    assert (demand(resolution).name, resolution.candidates[0].host) == ("openvino", cuda())
+    assert (demand(resolution).name, resolution.candidates[0].base) == ("openvino", cuda())
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_plugin_alone_is_no_runtime() -> None:
 def test_an_extension_works_with_its_own_runtime_of_the_same_release_only() -> None:
     machine = gpu("13.0")
     resolution = judged(cpu(), cuda(), extension(), machine=machine)
-    assert (demand(resolution).name, resolution.candidates[0].host) == ("tensorrt", cuda())
+    assert (demand(resolution).name, resolution.candidates[0].base) == ("tensorrt", cuda())
     resolution = judged(cpu(), extension(), machine=machine)
     assert "it extends the runtime 'cuda', which is not installed" in resolution.candidates[1].reason
     resolution = judged(cuda(ort_version="1.30.0"), extension(), machine=machine)
@@ -222,9 +222,9 @@ def test_every_verdict_has_a_reason_and_what_is_usable_really_is(
         assert not (candidate.usable and candidate.unfit)
         if candidate.usable:
             on_cpu = getattr(runtime, "devices", {}).get(wish.device or "") == (PROVIDERS["cpu"],)
-            for needed in () if on_cpu else filter(None, (runtime, candidate.host)):
+            for needed in () if on_cpu else filter(None, (runtime, candidate.base)):
                 assert unmet(needed, machine) is None  # type: ignore[arg-type]
-            assert (candidate.host is None) == (getattr(runtime, "kind", "") == "runtime")
+            assert (candidate.base is None) == (getattr(runtime, "kind", "") == "runtime")
             assert wish.device is None or wish.device in getattr(runtime, "devices", ())
 
 
