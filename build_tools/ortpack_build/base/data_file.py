@@ -38,6 +38,11 @@ def shipped_folder() -> Path:
     return installed if installed.is_dir() else package.parent.parent / "variants"
 
 
+def data_folders(own: Path | None = None) -> tuple[Path, ...]:
+    """The folders with data files: the shipped one, then the user's own (`--variants`), whose entries count more."""
+    return (shipped_folder(),) if own is None else (shipped_folder(), own)
+
+
 def read(path: Path, model: type[_T]) -> _T:
     """One file as a value of its model.
 

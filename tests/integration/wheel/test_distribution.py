@@ -42,7 +42,8 @@ def test_the_wheel_brings_the_manifests_and_works_alone(checkout: Path, tmp_path
     python("-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, checkout)
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.name == "ortpack_build-0.1.0-py3-none-any.whl"
-    shipped = {f"ortpack_build/_variants/{path.name}" for path in (ROOT / "variants").glob("*.*")}
+    data = [path for path in (ROOT / "variants").rglob("*") if path.is_file()]
+    shipped = {f"ortpack_build/_variants/{path.relative_to(ROOT / 'variants').as_posix()}" for path in data}
     sources = (path for path in (ROOT / "src" / "binding").rglob("[a-z]*") if path.is_file())
     shipped |= {f"ortpack_build/_loader/{path.relative_to(ROOT / 'src')}" for path in sources}
     shipped |= {"ortpack_build/_loader/LICENSE"}

@@ -53,6 +53,15 @@ def test_outer_context_that_differs_and_blanks(tmp_path: Path) -> None:
     assert _apply(diff, other, tmp_path) == other.replace("line 9\n", "line nine\n")
 
 
+def test_patches_of_our_own_fit_exactly(tmp_path: Path) -> None:
+    changes = patch.parse(_diff(_OLD, _OLD.replace("line 9\n", "line nine\n")), where="p")
+    (tmp_path / "f.txt").write_text(_OLD.replace("line 6\n", "another\n"))
+    with pytest.raises(SourceError, match="does not fit"):
+        patch.apply_changes(changes, tmp_path, where="p")
+    patch.apply_changes(changes, tmp_path, where="p", fuzz=1)
+    assert "line nine\n" in (tmp_path / "f.txt").read_text()
+
+
 def test_line_endings_are_kept(tmp_path: Path) -> None:
     (tmp_path / "f.txt").write_bytes(_OLD.replace("\n", "\r\n").encode())
     patch.apply(_diff(_OLD, _OLD.replace("line 9\n", "")), tmp_path, where="p")

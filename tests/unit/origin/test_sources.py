@@ -24,7 +24,7 @@ from ortpack_build.base.errors import (
 from ortpack_build.base.hashing import sha256
 from ortpack_build.base.report import Reporter
 from ortpack_build.origin import source as origin_source
-from ortpack_build.origin.source import apt, deb, tree, url
+from ortpack_build.origin.source import apt, deb, patch, tree, url
 from ortpack_build.origin.source import manifest as source_manifest
 
 if TYPE_CHECKING:
@@ -80,7 +80,6 @@ class _Case:
             for name, address in (("onnxruntime", "ort"), ("dep", "dep"))
         ]
         data = {
-            "schema": 1,
             "ort": "1.21.0",
             "order": ["main"],
             "proven": True,
@@ -154,25 +153,40 @@ def test_bad_archives_leave_nothing(data: bytes, error: type[BuildError], case: 
     assert not [path for path in case.cache.root.rglob("*") if path.name in {"evil", "link"}]
 
 
-def _edit(old: str, **more: str) -> dict[str, str]:
-    return {"component": "dep", "file": "x.txt", "old": old, "new": "newest", "reason": "musl lacks it"} | more
+def _own_patch(old: str = "a", new: str = "b", file: str = "core/a") -> dict[str, object]:
+    """A patch to the onnxruntime component of this project's own, as the resolved sources have it."""
+    text = f"--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-{old}\n+{new}\n"
+    changes = msgspec.to_builtins(patch.parse(text, where="p"))
+    return {"name": "mine.patch", "purpose": "musl lacks it", "changes": changes}
 
 
-def test_a_source_is_edited_after_the_patches(case: _Case) -> None:
-    path = case.obtain(edits=[_edit("new")])
-    assert (path / "dep" / "x.txt").read_text() == "newest\n"
+def test_a_release_is_patched(case: _Case) -> None:
+    path = case.obtain(patches=[_own_patch()])
+    assert (path / "onnxruntime" / "core" / "a").read_text() == "b"
     assert path != case.obtain()
+    renamed = _own_patch() | {"name": "other.patch", "purpose": "said otherwise"}
+    assert path == case.obtain(patches=[renamed])  # what a patch is called makes no other tree
 
 
 @pytest.mark.parametrize(
-    ("edit", "found"), [(_edit("old"), 0), (_edit("o"), 2), (_edit("new", file="g"), 0)], ids=["none", "two", "no file"]
+    ("own", "message"),
+    [
+        (_own_patch(old="z"), r"mine\.patch: hunk 1 does not fit core/a"),
+        (_own_patch(file="core/z"), r"mine\.patch: there is no core/z in onnxruntime"),
+    ],
 )
-def test_a_source_that_is_not_as_an_edit_expects(edit: dict[str, str], found: int, case: _Case) -> None:
-    case.served["https://e.example/dep"] = _tar({"d/x.txt": "old\noo\n"})
-    with pytest.raises(SourceError, match=rf"of dep is not as expected: .* is there {found} times, not once") as caught:
-        case.obtain(edits=[edit])
-    assert "musl lacks it" in caught.value.paragraph()
+def test_a_source_that_is_not_as_a_patch_expects(own: dict[str, object], message: str, case: _Case) -> None:
+    with pytest.raises(SourceError, match=message) as caught:
+        case.obtain(patches=[own])
+    assert "mine.patch is there because: musl lacks it" in caught.value.paragraph()
     assert not list((case.cache.root / "sources").glob("*"))
+
+
+def test_a_tree_that_was_made_before_its_data_were_written_otherwise_keeps_its_key(case: _Case) -> None:
+    first = case.obtain()
+    key = first.parent.name
+    assert case.obtain(keys={key: "f" * 64}).parent.name == "f" * 64
+    assert case.obtain(keys={key: "f" * 64}, patches=[_own_patch()]).parent.name not in ("f" * 64, key)
 
 
 def test_auto_says_why_of_each_origin(case: _Case) -> None:
@@ -276,31 +290,114 @@ def test_the_shipped_manifests() -> None:
     for release in origin_source.releases():
         pinned = origin_source.load(release)
         for origin in pinned.origins.values():
-            assert all(archive.sha256 or archive.unpinned or archive.origin == "nothing" for archive in origin.archives)
+            assert all(
+                archive.sha256 or archive.unpinned or archive.fetcher == "nothing" for archive in origin.archives
+            )
+        assert all(patch.purpose and patch.changes for patch in pinned.patches)
     assert not origin_source.load("1.21.0").origins["debian"].unpinned
     assert origin_source.default_release() == "1.21.0"
 
 
+def test_kits_that_were_compiled_before_are_found() -> None:
+    """The key of a release's tree is part of every kit's; whoever changes it makes everybody compile anew."""
+    pinned = origin_source.load("1.21.0")
+    keys = {tree._key(pinned, list(origin.archives), "") for origin in pinned.origins.values()}
+    assert keys == set(pinned.keys.values())  # none of them is left over
+    assert "1f7c0c73528ffd2835c869a2228d817f563b6fd9345205980b6896a7875033f0" in keys
+
+
+_RELEASE = "onnxruntime-1.21.0.toml"
+
+
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("name", "old", "new", "message"),
     [
-        ('component = "date"', 'component = "data"', "must give each component once"),
-        ('from = "pip"', 'from = "pipe"', "Did you mean pip"),
-        ('order = ["debian", "upstream"]', 'order = ["debain"]', "Did you mean debian"),
-        ('url = "https://github.com/abseil', 'url = "http://github.com/abseil', "https address"),
-        ('ort = "1.21.0"', 'ort = "1.20.0"', "file's name"),
-        ('= "SafeInt.hpp"', '= "../SafeInt.hpp"', "Unsafe member name"),
-        ('suite = "trixie"', "", "is needed for packages"),
-        ('unpinned = "', 'unpinnd = "', "unknown key"),
-        ('[[edits]]\ncomponent = "onnxruntime"', '[[edits]]\ncomponent = "onnxrutime"', "Did you mean onnxruntime"),
+        (
+            _RELEASE,
+            'date = "3.0.3"',
+            'data = "3.0.3"',
+            r"origins\.debian\.versions: 'data' is unknown\. Did you mean date",
+        ),
+        (_RELEASE, 'date = "3.0.3"\n', "", r"origins\.upstream\.versions: date: each origin must give the same"),
+        (_RELEASE, 'date = "3.0.3"', 'date = "3.0.4"', r"components\.toml has no '3\.0\.4' from debian\. .*3\.0\.3"),
+        (_RELEASE, 'order = ["debian", "upstream"]', 'order = ["debain"]', r"order\[0\]: .* Did you mean debian"),
+        (_RELEASE, 'ort = "1.21.0"', 'ort = "1.20.0"', "file's name"),
+        (_RELEASE, 'suite = "trixie"', "", "is needed for packages"),
+        (_RELEASE, 'suite = "trixie"', 'suite = "sid"', r"versions\.abseil_cpp: is of suite 'trixie', and .* 'sid'"),
+        (_RELEASE, 'unpinned = "', 'unpinnd = "', "unknown key"),
+        (_RELEASE, 'from = "apt-source"', 'from = "apt-sourc"', "Did you mean apt-source"),
+        (
+            _RELEASE,
+            "[origins.debian.archive]",
+            '[origins.debian.archive]\ncomponent = "date"',
+            "other components are in",
+        ),
+        ("components.toml", 'from = "pip"', 'from = "pipe"', r"archives\[5\]\.from: .*Did you mean pip"),
+        ("components.toml", 'url = "https://github.com/abseil', 'url = "http://github.com/abseil', "https address"),
+        ("components.toml", '= "SafeInt.hpp"', '= "../SafeInt.hpp"', "Unsafe member name"),
+        (
+            "components.toml",
+            'component = "date"',
+            'component = "data"',
+            r"archives\[3\]\.component: .*Did you mean date",
+        ),
+        ("components.toml", 'name = "date"', 'name = "eigen"', r"components\[2\]\.name: eigen is there twice"),
+        (
+            "components.toml",
+            'name = "date"',
+            'name = "onnxruntime"',
+            r"components\[1\]\.name: is described by releases",
+        ),
+        (
+            "components.toml",
+            'version = "20250814.0"',
+            'version = "20240722.0"',
+            r"archives\[2\]\.version: .* is there twice",
+        ),
+        ("components.toml", 'suite = "trixie"\n', "", r"archives\[0\]\.suite: is needed for packages from apt"),
+        ("components.toml", "strip = 1", "strip = -1", r"strip: expected `int` >= 0"),
+        ("1.21.0/top-k-of-no-rows.patch", "Purpose: ", "", "line 1: must say what the patch is for"),
+        ("1.21.0/top-k-of-no-rows.patch", "@@ -149,6", "@@ -149,60", "a hunk is shorter than its header says"),
+        ("1.21.0/top-k-of-no-rows.patch", "/onnxruntime/core/", "/../onnxruntime/core/", "Unsafe member name"),
     ],
 )
-def test_mistakes_in_a_manifest(old: str, new: str, message: str, tmp_path: Path) -> None:
-    name = "onnxruntime-1.21.0.toml"
-    text = (shipped_folder() / "sources" / name).read_text()
+def test_mistakes_in_a_manifest(name: str, old: str, new: str, message: str, tmp_path: Path) -> None:
+    shutil.copytree(shipped_folder() / "sources", tmp_path / "sources")
+    file = tmp_path / "sources" / name
+    text = file.read_text()
     assert old in text
-    (tmp_path / name).write_text(text.replace(old, new, 1))
-    with pytest.raises(ManifestError, match=message):
+    file.write_text(text.replace(old, new) if "core" in old else text.replace(old, new, 1))
+    with pytest.raises(ManifestError, match=message) as caught:
+        origin_source.load("1.21.0", tmp_path)
+    assert str(tmp_path / "sources") in str(caught.value)
+
+
+def test_a_release_of_the_users_own_takes_shared_components_and_brings_others(tmp_path: Path) -> None:
+    (tmp_path / "sources" / "1.99.0").mkdir(parents=True)
+    text = (shipped_folder() / "sources" / "onnxruntime-1.28.2.toml").read_text()
+    changed = text.replace("1.28.2", "1.99.0").replace(
+        "[origins.upstream.versions]", '[origins.upstream.versions]\nmine = "1"'
+    )
+    (tmp_path / "sources" / "onnxruntime-1.99.0.toml").write_text(changed)
+    components = """
+        schema = 1
+        components = [{ name = "mine", option = "MINE" }]
+        archives = [{ component = "mine", version = "1", origin = "upstream", from = "nothing" }]
+    """
+    (tmp_path / "sources" / "components.toml").write_text(components)
+    (tmp_path / "sources" / "1.99.0" / "a.patch").write_text("Purpose: a try.\n\n" + _PATCH)
+    (tmp_path / "sources" / "1.99.0" / "b.txt").write_text("not a patch")
+    assert origin_source.releases(tmp_path)[0] == "1.99.0"
+    assert origin_source.releases() == origin_source.releases(tmp_path)[1:]
+    own = origin_source.load("1.99.0", tmp_path)
+    assert [component.name for component in own.components][-2:] == ["safeint", "mine"]
+    assert [found.purpose for found in own.patches] == ["a try."]
+
+
+def test_a_patch_that_can_not_be_read(tmp_path: Path) -> None:
+    shutil.copytree(shipped_folder() / "sources", tmp_path / "sources")
+    (tmp_path / "sources" / "1.21.0" / "bad.patch").write_bytes(b"Purpose: \xff")
+    with pytest.raises(ManifestError, match=r"bad\.patch: can't be read"):
         origin_source.load("1.21.0", tmp_path)
 
 

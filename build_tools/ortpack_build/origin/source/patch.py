@@ -86,23 +86,38 @@ def apply(text: str, folder: Path, *, where: str) -> None:
     Raises:
         SourceError: a file is missing, or a hunk fits nowhere.
     """
+    apply_changes(parse(text, where=where), folder, where=where, fuzz=_FUZZ)
+
+
+def apply_changes(changes: tuple[FilePatch, ...], folder: Path, *, where: str, fuzz: int = 0) -> None:
+    """Apply what was parsed to the files below `folder`; either all of it or nothing.
+
+    Args:
+        changes: the patch.
+        folder: where its files are.
+        where: the patch's name, for messages.
+        fuzz: how many lines at either end of a hunk's context may differ.
+
+    Raises:
+        SourceError: a file is missing, or a hunk fits nowhere.
+    """
     results: dict[Path, bytes] = {}
-    for file in parse(text, where=where):
+    for file in changes:
         path = folder / file.name
         if not path.is_file():
             raise SourceError(f"{where}: there is no {file.name} in {folder.name}.")
-        results[path] = _patched(path.read_bytes(), file, where)
+        results[path] = _patched(path.read_bytes(), file, where, fuzz)
     for path, data in results.items():
         path.unlink()  # the file may be a hard link into the cache
         path.write_bytes(data)
 
 
-def _patched(data: bytes, file: FilePatch, where: str) -> bytes:
+def _patched(data: bytes, file: FilePatch, where: str, fuzz: int) -> bytes:
     ending = "\r\n" if b"\r\n" in data else "\n"
     lines = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n").split("\n")
     shift = 0
     for number, hunk in enumerate(file.hunks, 1):
-        place = _find(lines, hunk, hunk.start - 1 + shift)
+        place = _find(lines, hunk, hunk.start - 1 + shift, fuzz)
         if place is None:
             raise SourceError(f"{where}: hunk {number} does not fit {file.name}; is the source the pinned one?")
         position, head, tail = place
@@ -122,12 +137,12 @@ def _patched(data: bytes, file: FilePatch, where: str) -> bytes:
     return ending.join(lines).encode("utf-8", "surrogateescape")
 
 
-def _find(lines: list[str], hunk: Hunk, expected: int) -> tuple[int, int, int] | None:
+def _find(lines: list[str], hunk: Hunk, expected: int, most: int) -> tuple[int, int, int] | None:
     """Line index where the hunk fits, and how many context lines at its head and tail were left out for it."""
     leading = next((i for i, (sign, _) in enumerate(hunk.lines) if sign != " "), len(hunk.lines))
     trailing = next((i for i, (sign, _) in enumerate(reversed(hunk.lines)) if sign != " "), 0)
     blanks = [_blank(line) for line in lines]
-    for fuzz in range(_FUZZ + 1):
+    for fuzz in range(most + 1):
         head, tail = min(fuzz, leading), min(fuzz, trailing)
         old = [_blank(line) for sign, line in hunk.lines[head : len(hunk.lines) - tail] if sign != "+"]
         starts = range(len(lines) - len(old) + 1)

@@ -97,8 +97,7 @@ def _from_origin(sources: Sources, name: str, path: Path | None, cache: Cache, r
             hint=f"Use another origin: {', '.join(o for o in sources.order if o != name) or 'none is left'}.",
         )
     user = digest(path) if path is not None else ""
-    inputs = [_RECIPE, sources.ort, sources.components, needed, sources.tables, sources.edits, user]
-    key = sha256(msgspec.json.encode(inputs, order="deterministic"))
+    key = _key(sources, needed, user)
 
     def make(folder: Path) -> None:
         archives = _archives(name, origin, needed, cache, report)
@@ -110,7 +109,6 @@ def _from_origin(sources: Sources, name: str, path: Path | None, cache: Cache, r
                 shutil.copytree(path, folder / "tree" / _ORT, symlinks=True, ignore=shutil.ignore_patterns(".git"))
             check_version(sources, folder / "tree" / _ORT)
             _patch(sources, folder / "tree")
-            _edit(sources, folder / "tree")
             tables = _externalise(sources, folder / "tree" / _ORT)
             (folder / "tables.json").write_bytes(msgspec.json.encode(tables))
 
@@ -124,17 +122,28 @@ def _from_origin(sources: Sources, name: str, path: Path | None, cache: Cache, r
     )
 
 
+def _key(sources: Sources, needed: Sequence[Archive], user: str) -> str:
+    """The hash of all that goes into a tree, or the key that the same tree had before its data were written otherwise.
+
+    Kits are found by it, and compiling one takes half an hour.
+    """
+    changes = [patch.changes for patch in sources.patches]
+    inputs = [_RECIPE, sources.ort, sources.components, needed, sources.tables, changes, user]
+    key = sha256(msgspec.json.encode(inputs, order="deterministic"))
+    return sources.keys.get(key, key)
+
+
 def _archives(name: str, origin: Origin, needed: Sequence[Archive], cache: Cache, report: Reporter) -> dict[str, Path]:
     """The archives by component, each checked against its SHA-256."""
     found: dict[str, Path] = {}
     for archive in needed:
-        if archive.origin == "pip":
+        if archive.fetcher == "pip":
             found[archive.component] = pip_wheel.fetch(_pin(archive), cache, report)
-        elif archive.origin == "url":
+        elif archive.fetcher == "url":
             found[archive.component] = _kept(
                 archive, cache, report, functools.partial(_download, archive, report=report)
             )
-    packages = [archive for archive in needed if archive.origin.startswith("apt")]
+    packages = [archive for archive in needed if archive.fetcher.startswith("apt")]
     if packages:
         found |= _packages(name, origin, packages, cache, report)
     return found
@@ -164,8 +173,8 @@ def _packages(
             with report.step(f"Fetching {len(missing)} packages of Debian {origin.suite} with apt"):
                 complaints = apt.download(
                     apt.Wanted(
-                        sources=tuple(a.package for a in missing if a.origin == "apt-source"),
-                        binaries=tuple(a.package for a in missing if a.origin == "apt-binary"),
+                        sources=tuple(a.package for a in missing if a.fetcher == "apt-source"),
+                        binaries=tuple(a.package for a in missing if a.fetcher == "apt-binary"),
                     ),
                     suite=origin.suite,
                     work=Path(temporary),
@@ -241,24 +250,18 @@ def _unpack(archive: Archive, file: Path | None, folder: Path, work: Path) -> No
 
 
 def _patch(sources: Sources, tree: Path) -> None:
+    """Apply upstream's patches of components, and then those of this project to ONNX Runtime itself."""
     for component in sources.components:
         for name in component.patches:
             file = tree / _ORT / name
             if not file.is_file():
                 raise SourceError(f"The onnxruntime tree lacks {name}.", hint="Is it complete?")
             patch.apply(file.read_text(encoding="utf-8"), tree / component.name, where=name)
-
-
-def _edit(sources: Sources, tree: Path) -> None:
-    for edit in sources.edits:
-        file = tree / edit.component / edit.file
-        text = file.read_text(encoding="utf-8") if file.is_file() else ""
-        if (found := text.count(edit.old)) != 1:
-            raise SourceError(
-                f"{edit.file} of {edit.component} is not as expected: {edit.old!r} is there {found} times, not once.",
-                hint=f"It is edited because: {edit.reason}",
-            )
-        file.write_text(text.replace(edit.old, edit.new), encoding="utf-8")
+    for own in sources.patches:
+        try:
+            patch.apply_changes(own.changes, tree / _ORT, where=own.name)
+        except SourceError as error:
+            raise SourceError(str(error), hint=f"{own.name} is there because: {own.purpose}") from error
 
 
 def _externalise(sources: Sources, tree: Path) -> tuple[Table, ...]:
