@@ -20,8 +20,6 @@ from ortpack_build.base.cache import Cache
 from ortpack_build.base.context import Context
 from ortpack_build.base.report import Reporter
 from ortpack_build.catalog import host, manifests
-from ortpack_build.kit import Kit
-from ortpack_build.kit import settings as kit_settings
 from ortpack_build.link import Library, link_shared
 from ortpack_build.products import kit as kit_product
 
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ortpack_build.kernels.index import KernelId
+    from ortpack_build.kit import Kit
     from ortpack_build.kit.settings import Flavour
 
 TARGET, ORT = "linux-x86_64", "1.21.0"
@@ -71,9 +70,15 @@ def request() -> kit_product.KitRequest:
 
 
 @functools.cache
+def job() -> kit_product.KitJob:
+    """The request, resolved."""
+    return kit_product.resolve(request(), context())
+
+
+@functools.cache
 def kit() -> Kit:
     """The kit itself."""
-    return kit_product.kit(request(), context())
+    return kit_product.kit(job())
 
 
 def arguments() -> list[object]:
@@ -86,7 +91,7 @@ def arguments() -> list[object]:
 def link(work: Path, wanted: Callable[[KernelId], bool] = lambda _: True) -> Library:
     """A shared library of the kit's kernels that `wanted` picks, in the new folder `work`."""
     work.mkdir()
-    chosen = kit_product.toolchain(request(), kit_settings.load(), context())
+    chosen = kit_product.toolchain(job())
     compilers = chosen.install(work, root=work, shared=context().cache.root / "toolchain")
     kernels = [kernel for kernel in kit().kernels if wanted(kernel)]
     return link_shared(kit(), kernels, compilers, work=work, environ={**os.environ, **compilers.environ})

@@ -167,7 +167,8 @@ def _sources(options: argparse.Namespace, report: Reporter) -> int:
 def _kit(options: argparse.Namespace, report: Reporter) -> int:
     if options.target and options.also not in (None, options.target):
         raise UsageError(f"Name one target, not {options.target} and {options.also}.")
-    made = kit_product.kit(request(options, options.target or options.also), context(options, report))
+    job = kit_product.resolve(request(options, options.target or options.also), context(options, report))
+    made = kit_product.kit(job)
     if options.pack is None:
         print(made.path)
         return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ortpack_build.base.cache import Cache
+from ortpack_build.base.context import Context
 from ortpack_build.base.data_file import shipped_folder
 from ortpack_build.base.errors import ManifestError, UsageError, storage_error
 from ortpack_build.catalog import extras, manifests, served_devices, variants_page
@@ -83,10 +84,10 @@ def _wheels(options: argparse.Namespace, report: Reporter) -> int:
         raise UsageError("Name the variants, or say --all.", hint=f"There are {', '.join(catalog.variants)}.")
     if options.jobs < 1:
         raise UsageError(f"--jobs {options.jobs} is no number of jobs.", hint="It is 1 or more.")
+    cache = Cache(root=options.cache, on_wait=lambda _name: None)  # of two that share an official wheel
     settings = Settings(
         out=options.out,
-        cache=Cache(root=options.cache, on_wait=lambda _name: None),  # of two that share an official wheel
-        report=report,
+        context=Context(cache=cache, report=report, environ=dict(os.environ)),
         epoch=epoch(os.environ),
     )
     specs = wheel_set.choose(catalog, list(dict.fromkeys(options.names)) or list(catalog.variants), options.target)
@@ -94,7 +95,7 @@ def _wheels(options: argparse.Namespace, report: Reporter) -> int:
         raise UsageError(f"None of {', '.join(options.names or catalog.variants)} is made for that target.")
 
     def one(spec: Spec, reporter: Reporter) -> Wheel:
-        return build(spec, replace(settings, report=reporter))
+        return build(spec, replace(settings, context=replace(settings.context, report=reporter)))
 
     outcomes = wheel_set.make(specs, one, report, jobs=options.jobs)
     rows = wheel_set.sizes(catalog, outcomes)

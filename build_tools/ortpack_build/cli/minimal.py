@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ortpack_build.base.errors import UsageError
 from ortpack_build.catalog import spec
 from ortpack_build.cli import kit as cli_kit
-from ortpack_build.ops import full_runtime
-from ortpack_build.origin import source as origin_source
 from ortpack_build.products import minimal as minimal_product
 
 if TYPE_CHECKING:
@@ -70,7 +66,7 @@ def build(
         )
     if len(target) != 1:
         raise UsageError("wheel minimal makes one target at a time.", hint="Name one with --target.")
-    order = minimal_product.MinimalRequest(
+    request = minimal_product.MinimalRequest(
         name=options.name or spec.distribution(minimal_product.VARIANT, options.embed),
         files=None if options.name else options.embed,
         models=_flat(options.model),
@@ -80,11 +76,7 @@ def build(
         prove=not options.no_verify,
         reduce_types=options.reduce_types,
     )
-    request = cli_kit.request(options, target[0])
-    request = dataclasses.replace(request, ort=request.ort or origin_source.default_release())
-    context = cli_kit.context(options, settings.report)
-    full = functools.cache(lambda: full_runtime.obtain(catalog, context.cache, settings.report, request.ort))
-    return minimal_product.build(order, catalog, request, context, settings, full)
+    return minimal_product.build(request, cli_kit.request(options, target[0]), catalog, settings)
 
 
 def _flat(paths: Sequence[Sequence[Path]]) -> tuple[Path, ...]:

@@ -10,7 +10,6 @@ from ortpack_build.base.errors import UsageError
 from ortpack_build.catalog import manifests, spec
 from ortpack_build.cli import kit as cli_kit
 from ortpack_build.cli import minimal as cli_minimal
-from ortpack_build.cli import options as cli_options
 from ortpack_build.cli.options import Command, add_cache, add_spec_options, wanted_targets
 from ortpack_build.products import minimal as minimal_product
 from ortpack_build.products.wheel import Settings, build, build_from_source, epoch
@@ -42,8 +41,7 @@ def _wheel(options: argparse.Namespace, report: Reporter) -> int:
     catalog = manifests.load(options.variants)
     settings = Settings(
         out=options.out,
-        cache=cli_options.cache(options, report),
-        report=report,
+        context=cli_kit.context(options, report),
         epoch=epoch(os.environ),
         build_number=options.build_number,
     )
@@ -65,7 +63,6 @@ def _wheel(options: argparse.Namespace, report: Reporter) -> int:
                 catalog,
                 options.variant,
                 cli_kit.request(options, target),
-                cli_kit.context(options, report),
                 settings,
             )
             for target in targets

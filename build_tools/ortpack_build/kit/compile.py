@@ -1,7 +1,8 @@
-"""Compiling a kit: CMake and ninja in a work folder that survives a killed build, then the kit's own folder."""
+"""Compiling a kit: CMake and ninja run in a work folder that survives a killed build, then the kit's folder is made."""
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -9,63 +10,70 @@ from typing import TYPE_CHECKING
 from ortpack_build.base.errors import BuildError, SourceError
 from ortpack_build.kernels import unread_mlas
 from ortpack_build.kernels.index import read_index
-from ortpack_build.kit.format import Kit, KitJson, Recipe, read, seal
+from ortpack_build.kit.format import Kit, KitJson, Recipe, read, read_checked, seal
 from ortpack_build.kit.work_tree import ORT, Tree, exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from ortpack_build.base.cache import Cache
+    from ortpack_build.base.context import Context
     from ortpack_build.base.report import Reporter
-    from ortpack_build.kit.inputs import KitInputs, Programs
+    from ortpack_build.kit.inputs import KitBuild
 
 
-def make(
-    order: KitInputs, programs: Programs, *, jobs: int, cache: Cache, report: Reporter, environ: Mapping[str, str]
-) -> Kit:
+def make(build: KitBuild, context: Context) -> Kit:
     """The kit, from the cache or compiled into it.
 
     A build that was killed or failed goes on where it was. Builders of one kit wait for each other.
+
+    Args:
+        build: what is compiled, and with what.
+        context: its cache has the kit, and the work folder until the kit is whole.
 
     Raises:
         ToolError: CMake or a compiler failed; says which command and its errors.
         StorageError: the disk is full.
         SourceError: the kernel tables are not as expected.
     """
-    key = order.key
-    work, shared = cache.path("work", key), cache.root / "toolchain"
+    entry = context.cache.get(
+        "kits",
+        build.inputs.key,
+        functools.partial(_compile, build, context),
+        check=functools.partial(_is_whole, report=context.report),
+    )
+    return read_checked(entry)
 
-    def into(folder: Path) -> None:
-        kind = order.flavour if order.exceptions else f"{order.flavour}, no exceptions"
-        with report.step(f"Compiling ONNX Runtime {order.tree.ort} ({kind}) for {order.target}") as step:
-            work.mkdir(parents=True, exist_ok=True)
-            with exclusive(work / "running", report) as held:
-                tree = Tree(order, programs, jobs=jobs, work=work, shared=shared, environ=environ, report=report)
-                tree.prepare(held)
-                names = tree.archives()
-                tree.compile(names, step, held)
-                _collect(tree, names, folder)
-            step.detail(f"{sum(f.stat().st_size for f in folder.rglob('*') if f.is_file()) / 1e6:.0f} MB")
-        shutil.rmtree(work, ignore_errors=True)
 
-    found: Kit | None = None
+def _is_whole(folder: Path, report: Reporter) -> bool:
+    try:
+        read(folder)
+    except BuildError as error:
+        report.warning(f"{error} It is made anew.")
+        return False
+    return True
 
-    def whole(folder: Path) -> bool:
-        nonlocal found
-        try:
-            found = read(folder)
-        except BuildError as error:
-            report.warning(f"{error} It is made anew.")
-            return False
-        return True
 
-    entry = cache.get("kits", key, into, check=whole)
-    return found or read(entry)
+def _compile(build: KitBuild, context: Context, folder: Path) -> None:
+    """Compile the kit in its work folder, and put it into `folder`."""
+    inputs, report = build.inputs, context.report
+    work = context.cache.path("work", inputs.key)
+    kind = inputs.flavour if inputs.exceptions else f"{inputs.flavour}, no exceptions"
+    with report.step(f"Compiling ONNX Runtime {inputs.tree.ort} ({kind}) for {inputs.target}") as step:
+        work.mkdir(parents=True, exist_ok=True)
+        with exclusive(work / "running", report) as held:
+            tree = Tree(build, context, work=work)
+            tree.prepare(held)
+            names = tree.archives()
+            tree.compile(names, step, held)
+            _collect(tree, names, folder)
+        step.detail(f"{sum(f.stat().st_size for f in folder.rglob('*') if f.is_file()) / 1e6:.0f} MB")
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _collect(tree: Tree, names: Sequence[str], folder: Path) -> None:
-    order, line = tree.order, tree.line
+    """Put all that a kit consists of into `folder`; `names` are its static libraries below the build folder."""
+    inputs = tree.inputs
     (folder / "lib").mkdir()
     archives = []
     for name in names:
@@ -75,41 +83,45 @@ def _collect(tree: Tree, names: Sequence[str], folder: Path) -> None:
         shutil.copyfile(tree.build / name, target)
         archives.append(target)
     refuse_paths(archives, tree.work)
-    kernels = read_index(archives, order.tree.tables)
+    kernels = read_index(archives, inputs.tree.tables)
     _copy_texts(tree, folder)
-    flavour = order.kits.flavours[order.flavour]
     about = KitJson(
         schema=1,
-        key=order.key,
-        target=order.target,
-        flavour=order.flavour,
-        ort_version=order.tree.ort,
-        sources=order.tree.key,
-        origin=order.tree.origin,
-        toolchain=dict(order.toolchain.identity),
-        tag=order.toolchain.tag,
-        flags={group.name: group.flags for group in order.groups},
-        options=order.options,
-        exceptions=order.exceptions,
-        model_formats=flavour.model_formats,
-        tables=order.tree.tables,
-        recipe=Recipe(
-            archives=tuple(archive.name for archive in archives),
-            roots=order.kits.link.roots,
-            flags=order.kits.link.flags,
-            instead=order.instead,
-            discard=order.discard,
-            removable=unread_mlas.find(tree.source / ORT, archives),
-            libraries=line.libraries,
-            library=line.library.format(ort=order.tree.ort),
-        ),
+        key=inputs.key,
+        target=inputs.target,
+        flavour=inputs.flavour,
+        ort_version=inputs.tree.ort,
+        sources=inputs.tree.key,
+        origin=inputs.tree.origin,
+        toolchain=dict(inputs.toolchain.identity),
+        tag=inputs.toolchain.tag,
+        flags={group.name: group.flags for group in inputs.groups},
+        options=inputs.options,
+        exceptions=inputs.exceptions,
+        model_formats=inputs.kits.flavours[inputs.flavour].model_formats,
+        tables=inputs.tree.tables,
+        recipe=_recipe(tree, archives),
         files={},
     )
     seal(folder, about, kernels)
 
 
+def _recipe(tree: Tree, archives: Sequence[Path]) -> Recipe:
+    inputs = tree.inputs
+    return Recipe(
+        archives=tuple(archive.name for archive in archives),
+        roots=inputs.kits.link.roots,
+        flags=inputs.kits.link.flags,
+        instead=inputs.instead,
+        discard=inputs.discard,
+        removable=unread_mlas.find(tree.source / ORT, archives),
+        libraries=tree.target.libraries,
+        library=tree.target.library.format(ort=inputs.tree.ort),
+    )
+
+
 def refuse_paths(files: Sequence[Path], work: Path) -> None:
-    """That files say nothing of the folder that they were compiled in.
+    """Check that no file holds the path of the folder that it was compiled in.
 
     Raises:
         SourceError: one does.
@@ -123,11 +135,11 @@ def refuse_paths(files: Sequence[Path], work: Path) -> None:
 def _copy_texts(tree: Tree, folder: Path) -> None:
     ort = tree.source / ORT
     (folder / "include").mkdir()
-    for pattern in tree.order.kits.headers:
+    for pattern in tree.inputs.kits.headers:
         for header in sorted(ort.glob(pattern)):
             shutil.copyfile(header, folder / "include" / header.name)
     (folder / "licenses").mkdir()
-    for component in tree.order.pinned.components:
+    for component in tree.inputs.pinned.components:
         for name in component.licenses:
             text = tree.source / component.name / name
             if not text.is_file():

@@ -1,4 +1,4 @@
-"""A kit: ONNX Runtime compiled for one target, not yet linked.
+"""The format of a kit: a folder with ONNX Runtime compiled for one target, not yet linked.
 
 kit.json      what it is, what it was made with and of, and the SHA-256 of every other file
 kernels.json  the kernels that it has
@@ -45,7 +45,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
 
 
 class KitJson(Struct, frozen=True, kw_only=True):
-    """kit.json."""
+    """The file kit.json, which says what the kit is and what it was made of."""
 
     schema: Literal[1]
     key: str  # hash of all that went in
@@ -70,6 +70,9 @@ class Kit:
     """A kit's folder, checked, and what it says of itself.
 
     Attributes:
+        path: the folder.
+        about: its kit.json.
+        kernels: those that its archives register.
         exchanged: names of static libraries → files that are linked in their place.
     """
 
@@ -85,7 +88,7 @@ class Kit:
 
 
 def seal(folder: Path, about: KitJson, kernels: tuple[KernelId, ...]) -> None:
-    """Write the kit's own files; `about.files` is filled in."""
+    """Write kernels.json and kit.json, which lists every file of the folder by its SHA-256."""
     (folder / KERNELS).write_bytes(msgspec.json.format(msgspec.json.encode(kernels), indent=1))
     files = {name: sha256_of(folder / name) for name in _listing(folder)}
     sealed = msgspec.structs.replace(about, files=files)
@@ -102,12 +105,35 @@ def read(folder: Path) -> Kit:
     Raises:
         KitError: it is no kit, or a file is missing, changed or more than it says.
     """
+    about = _about(folder)
+    _check(folder, about)
+    return _kit(folder, about)
+
+
+def read_checked(folder: Path) -> Kit:
+    """A kit whose bytes were checked a moment ago, by `read`: they are not read again.
+
+    Raises:
+        KitError: it is no kit.
+    """
+    return _kit(folder, _about(folder))
+
+
+def _about(folder: Path) -> KitJson:
     try:
-        about = msgspec.json.decode((folder / KIT).read_bytes(), type=KitJson)
+        return msgspec.json.decode((folder / KIT).read_bytes(), type=KitJson)
     except FileNotFoundError as error:
         raise KitError(f"{folder} is no kit: it has no {KIT}.") from error
     except msgspec.DecodeError as error:
         raise KitError(f"{folder / KIT} is damaged: {error}.") from error
+
+
+def _kit(folder: Path, about: KitJson) -> Kit:
+    kernels = msgspec.json.decode((folder / KERNELS).read_bytes(), type=tuple[KernelId, ...])
+    return Kit(path=folder, about=about, kernels=kernels)
+
+
+def _check(folder: Path, about: KitJson) -> None:
     present = set(_listing(folder)) - {KIT}
     for name, expected in about.files.items():
         try:
@@ -122,15 +148,13 @@ def read(folder: Path) -> Kit:
         raise KitError(f"The kit {folder} has {sorted(more)[0]}, which it does not list.", hint=_ANEW)
     if about.recipe.library != safe_path(about.recipe.library).name:
         raise KitError(f"{folder / KIT} names a library outside of a folder.")
-    kernels = msgspec.json.decode((folder / KERNELS).read_bytes(), type=tuple[KernelId, ...])
-    return Kit(path=folder, about=about, kernels=kernels)
 
 
 _ANEW = "Get it anew, or remove it so that it is made anew."
 
 
 def expect(kit: Kit, *, target: str, flavour: str, ort: str, exceptions: bool = True) -> None:
-    """Whether a kit is the one that is needed.
+    """Check that a kit is the one that is needed.
 
     Raises:
         KitError: it is for another target, flavour or release, or of the other kind as to exceptions.

@@ -1,4 +1,4 @@
-"""What a kit is made of, and the programs that make it."""
+"""What a kit is made of, which is hashed into its key, and the programs that make it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RECIPE = 4  # raise it when the same inputs make another kit
 
 @dataclass(frozen=True, kw_only=True)
 class Programs:
-    """What a build runs besides the compilers."""
+    """The programs that a build runs besides the compilers."""
 
     cmake: Path
     ninja: Path
@@ -32,15 +32,16 @@ class Programs:
 
 @dataclass(frozen=True, kw_only=True)
 class KitInputs:
-    """A kit to be made. What it is decides its key; the programs in `how` don't.
+    """Everything that determines a kit's bytes, and so its cache key; the programs that run the build do not.
 
     Attributes:
         target: name of a target of kits.toml.
         flavour: name of a flavour of kits.toml.
-        kits: kits.toml.
-        pinned, tree: the sources, as data and as folder.
+        kits: the settings of kits.toml, with the baseline that was asked for.
+        pinned: the sources as data: which components, from where.
+        tree: the sources as a folder.
         toolchain: the compilers.
-        tools: name and version of the tools that have a say in the result.
+        tools: name → version of the tools that write code or build files, and so have a say in the result.
         exceptions: whether errors are exceptions, or end the process.
     """
 
@@ -55,7 +56,7 @@ class KitInputs:
 
     @property
     def options(self) -> dict[str, str]:
-        """CMake's options that are the same wherever the kit is made."""
+        """The options of CMake that do not depend on the machine or the folder where the kit is made."""
         flags = " ".join((*self.kits.flags.c, *self.kits.processor(self.target).flags))
         release = " ".join(self.kits.flags.release)
         return {
@@ -70,18 +71,18 @@ class KitInputs:
 
     @property
     def instead(self) -> tuple[Instead, ...]:
-        """Functions that a library of the kit has shorter ones for."""
+        """The functions that are exchanged for shorter ones when a library is linked from the kit."""
         more = () if self.exceptions else self.kits.without_exceptions(self.flavour).instead
         return (*self.kits.link.instead, *more)
 
     @property
     def discard(self) -> tuple[str, ...]:
-        """Sections that a library of the kit is without."""
+        """The sections that are left out when a library is linked from the kit."""
         return () if self.exceptions else self.kits.without_exceptions(self.flavour).discard
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """Files of ORT's own that get more flags, in the order in which they are added."""
+        """The source files that get flags of their own, in the order in which these are added."""
         more = () if self.exceptions else self.kits.without_exceptions(self.flavour).groups
         groups = (*self.kits.groups, *self.kits.processor(self.target).groups, *more)
         here = self.toolchain.identity["name"]
@@ -89,7 +90,7 @@ class KitInputs:
 
     @property
     def key(self) -> str:
-        """Hash of all that goes into the kit."""
+        """The hash of all that goes into the kit; the cache has the kit under it."""
         inputs = [
             _RECIPE,
             self.target,
@@ -105,3 +106,18 @@ class KitInputs:
             dict(self.tools),
         ]
         return sha256(msgspec.json.encode(inputs, order="deterministic"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class KitBuild:
+    """A kit that can be compiled: all that goes in is fetched, and the programs are at hand.
+
+    Attributes:
+        inputs: what the kit is made of.
+        programs: what makes it, besides the compilers.
+        jobs: how many compilers run at once.
+    """
+
+    inputs: KitInputs
+    programs: Programs
+    jobs: int

@@ -23,7 +23,7 @@ _CHUNK = 1 << 16
 
 
 def file_name(kit: Kit) -> str:
-    """Name of the packed kit."""
+    """The file name of a packed kit."""
     about = kit.about
     kind = about.flavour if about.exceptions else f"{about.flavour}-noexcept"
     return f"ortpack-kit-{about.target}-{kind}-{about.ort_version}.tar.zst"
@@ -80,7 +80,7 @@ def unpack(file: Path, cache: Cache) -> Kit:
 
 
 def _decompress(file: Path, target: Path) -> None:
-    """Write what one whole zstd frame holds; what follows it, or is missing of it, is damage."""
+    """Write what one whole zstd frame holds; anything that follows it, or is missing of it, is damage."""
     size = 0
     decompressor = zstandard.ZstdDecompressor().decompressobj()
     try:

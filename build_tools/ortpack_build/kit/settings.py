@@ -1,4 +1,4 @@
-"""`variants/kits/kits.toml`: how ORT is compiled into kits."""
+"""The data file `variants/kits/kits.toml`, which says how ONNX Runtime is compiled into kits."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Flavour = Literal["onnx", "ort"]
 
 
 class Instead(Model, frozen=True):
-    """A function of a library that is linked in, exchanged for a shorter one."""
+    """A function of a library that is linked in, and the shorter one that takes its place."""
 
     symbol: str
     code: Annotated[str, Meta(description="C, a definition of `{name}`")]
 
 
 class Group(Model, frozen=True):
-    """Files of ORT's own that get more flags."""
+    """Source files of ONNX Runtime that are compiled with flags of their own."""
 
     name: str
     files: Annotated[str, Meta(description="Regular expression of CMake's, searched in the absolute path")]
@@ -36,7 +36,7 @@ class Group(Model, frozen=True):
 
 
 class WithoutExceptions(Model, frozen=True):
-    """A kit whose errors end the process."""
+    """What is compiled and linked otherwise in a kit without C++ exceptions, where an error ends the process."""
 
     options: Annotated[dict[str, str], Meta(description="For CMake, on top of the flavour's")]
     instead: Annotated[tuple[Instead, ...], Meta(description="Where LLD links, besides those of `link`")] = ()
@@ -44,8 +44,8 @@ class WithoutExceptions(Model, frozen=True):
     discard: Annotated[tuple[str, ...], Meta(description="Sections that LLD leaves out of libraries")] = ()
 
 
-class FlavourLine(Model, frozen=True):
-    """What a kit can load."""
+class FlavourEntry(Model, frozen=True):
+    """A flavour: the model formats that a kit loads, and the options that make it so."""
 
     model_formats: tuple[Literal["onnx", "ort"], ...]
     options: Annotated[dict[str, str], Meta(description="For CMake, on top of those of every kit")]
@@ -53,7 +53,7 @@ class FlavourLine(Model, frozen=True):
 
 
 class Flags(Model, frozen=True):
-    """Compiler flags of every file."""
+    """Compiler flags that every file gets."""
 
     c: Annotated[tuple[str, ...], Meta(description="C and C++")]
     cxx: Annotated[tuple[str, ...], Meta(description="C++ only")]
@@ -61,7 +61,7 @@ class Flags(Model, frozen=True):
 
 
 class Effort(Model, frozen=True):
-    """How long files take to compile, beside each other."""
+    """How long the files of a pattern take to compile, relative to those of others: for telling the time left."""
 
     files: Annotated[str, Meta(description="Regular expression, searched in the object's path")]
     weight: Annotated[float, Meta(gt=0)]
@@ -75,14 +75,14 @@ class Link(Model, frozen=True):
     instead: Annotated[tuple[Instead, ...], Meta(description="Where LLD links")] = ()
 
 
-class TargetLine(Model, frozen=True):
+class TargetEntry(Model, frozen=True):
     """A platform that kits are compiled for."""
 
     baseline: Annotated[Version, Meta(description="Oldest libc")]
     tag: Annotated[str, Meta(description="Platform tag of wheels, for libraries that zig linked")]
     zig: Annotated[str, Meta(description="zig's name of it")]
     system: Annotated[str, Meta(description="CMAKE_SYSTEM_NAME")]
-    processor: Annotated[str, Meta(description="CMAKE_SYSTEM_PROCESSOR, a line of `processors`")]
+    processor: Annotated[str, Meta(description="CMAKE_SYSTEM_PROCESSOR, an entry of `processors`")]
     library: Annotated[str, Meta(description="File name of a shared library; {ort} is the release")]
     libraries: Annotated[tuple[str, ...], Meta(description="Of the system, as linker flags")] = ()
 
@@ -98,7 +98,7 @@ class TargetLine(Model, frozen=True):
 
 
 class Processor(Model, frozen=True):
-    """What is compiled otherwise for a kind of processor."""
+    """What is compiled otherwise for targets with a kind of processor."""
 
     flags: Annotated[tuple[str, ...], Meta(description="C and C++")]
     arguments: Annotated[dict[str, str], Meta(description="Compiler arguments → what zig wants instead")] = field(
@@ -113,19 +113,19 @@ class Kits(Model, frozen=True):
     schema: Literal[1]
     headers: Annotated[tuple[str, ...], Meta(description="Headers of ORT's tree that go into a kit, as patterns")]
     options: dict[str, str]
-    flavours: dict[Flavour, FlavourLine]
+    flavours: dict[Flavour, FlavourEntry]
     flags: Flags
     groups: tuple[Group, ...]
     effort: tuple[Effort, ...]
     link: Link
-    targets: dict[str, TargetLine]
+    targets: dict[str, TargetEntry]
     processors: dict[str, Processor]
     zig: ZigEntry
     compilers: dict[str, CompilerEntry]
     tools: tuple[Tool, ...]
 
-    def target(self, name: str) -> TargetLine:
-        """The line of a target.
+    def target(self, name: str) -> TargetEntry:
+        """The entry of a target.
 
         Raises:
             UsageError: kits are not made for it.
@@ -143,31 +143,33 @@ class Kits(Model, frozen=True):
         return self.processors[self.target(target).processor]
 
     def effort_of(self, step: str) -> float:
-        """How long a step of a build takes, beside others, by the file that it makes; 0 if no line matches."""
-        return next((line.weight for line in self.effort if re.search(line.files, step)), 0.0)
+        """How long a step of a build takes relative to others, by the file that it makes; 0 if no entry matches."""
+        return next((entry.weight for entry in self.effort if re.search(entry.files, step)), 0.0)
 
     def with_baseline(self, name: str, baseline: str) -> Kits:
-        """The same, but for the oldest libc of a target.
+        """These settings with another oldest libc for a target.
 
         Raises:
             UsageError: kits are not made for it, its libc can't be chosen, or that is no version.
         """
-        line = self.target(name)
-        if "{baseline}" not in line.zig:
-            raise UsageError(f"The libc of {name} is the one that zig brings, {line.baseline}: --baseline has no say.")
+        entry = self.target(name)
+        if "{baseline}" not in entry.zig:
+            raise UsageError(f"The libc of {name} is the one that zig brings, {entry.baseline}: --baseline has no say.")
         if not re.fullmatch(r"\d{1,3}\.\d{1,3}", baseline):
-            raise UsageError(f"--baseline {baseline!r} is no version of a libc.", hint=f"For instance {line.baseline}.")
-        return replace(self, targets={**self.targets, name: replace(line, baseline=baseline)})
+            raise UsageError(
+                f"--baseline {baseline!r} is no version of a libc.", hint=f"For instance {entry.baseline}."
+            )
+        return replace(self, targets={**self.targets, name: replace(entry, baseline=baseline)})
 
     def without_exceptions(self, flavour: Flavour) -> WithoutExceptions:
-        """What a kit of a flavour without exceptions is made with.
+        """The settings of a flavour's kit without exceptions.
 
         Raises:
-            UsageError: the flavour can't do without.
+            UsageError: the flavour needs exceptions.
         """
         found = self.flavours[flavour].without_exceptions
         if found is None:
-            able = [name for name, line in self.flavours.items() if line.without_exceptions is not None]
+            able = [name for name, entry in self.flavours.items() if entry.without_exceptions is not None]
             raise UsageError(
                 f"The {flavour} flavour needs exceptions: ONNX Runtime leaves them out of minimal builds only.",
                 hint=f"Leave --no-exceptions out, or take --flavour {' or '.join(able)}.",
@@ -175,7 +177,7 @@ class Kits(Model, frozen=True):
         return found
 
     def tool(self, name: str, host: str) -> Tool:
-        """A tool for the machine that compiles.
+        """The pinned tool of that name for the machine that compiles.
 
         Raises:
             UsageError: none is pinned for that machine.
@@ -195,17 +197,17 @@ def load(folder: Path | None = None) -> Kits:
     """
     path = (folder or shipped_folder() / "kits") / "kits.toml"
     kits = read(path, Kits)
-    smaller = [line.without_exceptions.groups for line in kits.flavours.values() if line.without_exceptions]
-    own = [line.groups for line in kits.processors.values()]
+    smaller = [entry.without_exceptions.groups for entry in kits.flavours.values() if entry.without_exceptions]
+    own = [entry.groups for entry in kits.processors.values()]
     patterns = [(f"groups ({group.name})", group.files) for group in chain(kits.groups, *own, *smaller)]
-    patterns += [(f"effort[{index}]", line.files) for index, line in enumerate(kits.effort)]
+    patterns += [(f"effort[{index}]", entry.files) for index, entry in enumerate(kits.effort)]
     for where, pattern in patterns:
         try:
             re.compile(pattern)
         except re.error as error:
             raise ManifestError(f"{path}: {where}.files: {error}.") from error
-    for name, line in kits.targets.items():
-        if line.processor not in kits.processors:
-            hint = nearest(line.processor, kits.processors)
-            raise ManifestError(f"{path}: targets.{name}.processor: {line.processor!r} is unknown. {hint}")
+    for name, entry in kits.targets.items():
+        if entry.processor not in kits.processors:
+            hint = nearest(entry.processor, kits.processors)
+            raise ManifestError(f"{path}: targets.{name}.processor: {entry.processor!r} is unknown. {hint}")
     return kits

@@ -1,6 +1,7 @@
-"""Objects of a kit compiled anew, for the types that are needed: few files, with the very flags of the kit.
+"""Type reduction: a few objects of a kit are compiled anew, with the kit's own flags, for the types that are needed.
 
-They are kept in the cache, and so is the configured tree that they are compiled in: only the first time asks CMake.
+The objects are kept in the cache, and so is the configured tree that they are compiled in: CMake runs the first time
+only.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from ortpack_build.kit.compile import refuse_paths
 from ortpack_build.kit.work_tree import ORT, Tree, exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
-    from ortpack_build.base.cache import Cache
-    from ortpack_build.base.report import Reporter, Step
+    from ortpack_build.base.context import Context
+    from ortpack_build.base.report import Step
     from ortpack_build.kernels.index import KernelId
     from ortpack_build.kernels.type_lists import Argument
     from ortpack_build.kit.format import Kit
-    from ortpack_build.kit.inputs import KitInputs, Programs
+    from ortpack_build.kit.inputs import KitBuild
     from ortpack_build.ops.opset import OpSet
 
 _RECIPE = 1  # raise it when the same inputs make other objects
@@ -41,16 +42,17 @@ class Object(Struct, frozen=True, kw_only=True):
 
     archive: str
     member: int  # from 0
-    file: str
+    file: str  # beside reduced.json
     sha256: str
 
 
 class ReducedJson(Struct, frozen=True, kw_only=True):
-    """What was made.
+    """The file reduced.json, which says what was compiled anew.
 
     Attributes:
+        objects: the members of the kit's archives that were compiled.
         types: `domain;operator;input or output;types` for each argument that is left with some types only.
-        seconds: that it took.
+        seconds: how long it took.
     """
 
     objects: tuple[Object, ...]
@@ -60,16 +62,22 @@ class ReducedJson(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Reduced:
-    """The objects, and what is said of them."""
+    """Objects that were compiled anew, in a folder of the cache.
+
+    Attributes:
+        folder: where they are.
+        about: which they are.
+        new: whether they were compiled just now, not found in the cache.
+    """
 
     folder: Path
     about: ReducedJson
-    new: bool  # made just now, not found in the cache
+    new: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Concerned:
-    """An object of the build whose source asks for types that are restricted."""
+    """An object of the build whose source asks for types that are restricted, and its place in the kit."""
 
     archive: str
     member: int
@@ -78,94 +86,95 @@ class _Concerned:
 
 
 def reduce_types(
-    order: KitInputs,
-    programs: Programs,
-    kit: Kit,
-    kernels: Iterable[KernelId],
-    ops: OpSet,
-    *,
-    jobs: int,
-    cache: Cache,
-    report: Reporter,
-    environ: Mapping[str, str],
-    step: Step,
+    build: KitBuild, kit: Kit, kernels: Iterable[KernelId], ops: OpSet, context: Context, step: Step
 ) -> Reduced:
     """Compile the files of these kernels that honour lists of types, or take them from the cache.
 
     Args:
-        order: what the kit was made of.
-        programs: what compiles.
+        build: what the kit was compiled of, and what compiles.
         kit: the kit.
         kernels: those of the kit's that are linked.
         ops: says which types are needed.
-        jobs: how many compilers run at once.
-        cache: keeps the objects, and the tree that they are compiled in.
-        report: told what is going on.
-        environ: of the compilers.
+        context: its cache keeps the objects, and the tree that they are compiled in.
         step: shows the progress.
 
     Raises:
-        KitError: the kit is not what `order` makes.
+        KitError: the kit is not what `build` makes.
         ToolError: CMake or a compiler failed; says which command and its errors.
         StorageError: the disk is full.
         SourceError: the sources, or the kit, are not as expected.
     """
-    if order.key != kit.about.key:
+    if build.inputs.key != kit.about.key:
         raise KitError(
             "The kit was made of other sources, or with other flags or tools, than this ortpack-build compiles with: "
             "files of it can't be compiled anew for fewer types.",
             hint="Leave --reduce-types out, or leave --from out so that a kit is made here.",
         )
-    lines = type_lists.overrides(ops)
-    symbols = sorted({kernel.symbol for kernel in kernels})
-    key = sha256(msgspec.json.encode([_RECIPE, order.key, lines, symbols]))
-    work, started = cache.path("configured", order.key), time.monotonic()
-    is_new = False
+    symbols = frozenset(kernel.symbol for kernel in kernels)
+    key = sha256(msgspec.json.encode([_RECIPE, build.inputs.key, type_lists.overrides(ops), sorted(symbols)]))
+    had = _whole(context.cache.path("reduced", key))
 
     def make(folder: Path) -> None:
-        nonlocal is_new
-        is_new = True
-        work.mkdir(parents=True, exist_ok=True)
-        with exclusive(work / "running", report) as held:
-            # No launcher: the objects are kept here, and the tree must outlive one that is uninstalled.
-            programs_ = replace(programs, launcher=None)
-            shared = cache.root / "toolchain"
-            tree = Tree(order, programs_, jobs=jobs, work=work, shared=shared, environ=environ, report=report)
-            tree.prepare(held)
-            concerned = list(_concerned(tree, kit, set(symbols), ops))
-            _write(tree.source / ORT / type_lists.OVERRIDES, lines)
-            for one in concerned:  # what ninja was stopped at must not pass for what is asked for now
-                (tree.build / one.object).unlink(missing_ok=True)
-            if concerned:
-                tree.compile([one.object for one in concerned], step, held)
-            objects = [_taken(one, tree, folder / f"{number}.o") for number, one in enumerate(concerned)]
-        arguments = frozenset[type_lists.Argument]().union(*(one.arguments for one in concerned))
-        types = [f"{argument};{','.join(names)}" for argument, names in type_lists.allowed(ops, arguments).items()]
-        about = ReducedJson(objects=tuple(objects), types=tuple(types), seconds=time.monotonic() - started)
+        started = time.monotonic()
+        objects, types = _compiled(build, kit, symbols, ops, context, step, folder)
+        about = ReducedJson(objects=objects, types=types, seconds=time.monotonic() - started)
         (folder / _NAME).write_bytes(msgspec.json.encode(about))
 
-    entry = cache.get("reduced", key, make, check=_whole)
+    entry = context.cache.get("reduced", key, make, check=_whole)
     about = msgspec.json.decode((entry / _NAME).read_bytes(), type=ReducedJson)
-    return Reduced(folder=entry, about=about, new=is_new)
+    return Reduced(folder=entry, about=about, new=not had)
 
 
-def _concerned(tree: Tree, kit: Kit, symbols: set[str], ops: OpSet) -> Iterator[_Concerned]:
+def _compiled(
+    build: KitBuild,
+    kit: Kit,
+    symbols: frozenset[str],
+    ops: OpSet,
+    context: Context,
+    step: Step,
+    folder: Path,
+) -> tuple[tuple[Object, ...], tuple[str, ...]]:
+    """The objects that depend on the types of `ops`, compiled into `folder`, and the types that they have left."""
+    work = context.cache.path("configured", build.inputs.key)
+    work.mkdir(parents=True, exist_ok=True)
+    with exclusive(work / "running", context.report) as held:
+        # No launcher: the objects are kept here, and the tree must outlive one that is uninstalled.
+        plain = replace(build, programs=replace(build.programs, launcher=None))
+        tree = Tree(plain, context, work=work)
+        tree.prepare(held)
+        concerned = list(_concerned(tree, kit, symbols, ops))
+        _write(tree.source / ORT / type_lists.OVERRIDES, type_lists.overrides(ops))
+        # Delete them first: an object that an interrupted run left, for other types, must not look up to date to ninja.
+        for one in concerned:
+            (tree.build / one.object).unlink(missing_ok=True)
+        if concerned:
+            tree.compile([one.object for one in concerned], step, held)
+        objects = tuple(_taken(one, tree, folder / f"{number}.o") for number, one in enumerate(concerned))
+    arguments = frozenset[type_lists.Argument]().union(*(one.arguments for one in concerned))
+    types = tuple(f"{argument};{','.join(names)}" for argument, names in type_lists.allowed(ops, arguments).items())
+    return objects, types
+
+
+def _concerned(tree: Tree, kit: Kit, symbols: Collection[str], ops: OpSet) -> Iterator[_Concerned]:
+    """The objects of the build that define one of the kernels and whose source asks for types that `ops` restricts."""
     for path, name in zip(kit.archives, tree.archives(), strict=True):
         archive = read_archive(path)
-        members = sorted({number for symbol in symbols & archive.symbols.keys() for number in archive.symbols[symbol]})
+        known = archive.symbols.keys() & symbols
+        members = sorted({number for symbol in known for number in archive.symbols[symbol]})
         if not members:
             continue
-        objects = [file for file in tree.inputs(name) if file.endswith(".o")]
+        objects = [file for file in tree.ninja_inputs(name) if file.endswith(".o")]
         if tuple(file.rpartition("/")[2] for file in objects) != archive.names:
             raise SourceError(f"{path.name} of the kit has other objects than ONNX Runtime's build puts into it.")
         for member in members:
-            source = tree.build / tree.inputs(objects[member])[0]
+            source = tree.build / tree.ninja_inputs(objects[member])[0]
             arguments = type_lists.asked(source.read_text(encoding="utf-8", errors="replace"))
             if type_lists.allowed(ops, arguments):
                 yield _Concerned(archive=path.name, member=member, object=objects[member], arguments=arguments)
 
 
 def _write(file: Path, lines: Iterable[str]) -> None:
+    """Write the file of overrides with these lines, unless it has them: its time tells ninja what to compile."""
     text = file.read_text(encoding="utf-8")
     wanted = type_lists.inserted(text, lines)
     if text != wanted:
@@ -188,9 +197,9 @@ def _whole(folder: Path) -> bool:
 
 
 def exchanged(kit: Kit, reduced: Reduced, folder: Path) -> tuple[Kit, tuple[Path, ...]]:
-    """The kit with these objects in place of its own, and the archives with them, new files in `folder`.
+    """The kit with these objects in place of its own, and the archives that have them, new files in `folder`.
 
-    The archives lack a table of symbols that is right until `ranlib` has made it.
+    `ranlib` has to be run on these archives: their tables of symbols are those of the old objects.
 
     Raises:
         OSError: writing failed.

@@ -1,4 +1,4 @@
-"""ONNX Runtime's sources, configured: a work folder with CMake's build tree, and ninja in it."""
+"""The work folder of a build: ONNX Runtime's sources, CMake's build tree of them, and ninja that runs in it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from ortpack_build.base.errors import SourceError, ToolError
 from ortpack_build.kit import ninja
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from ortpack_build.base.context import Context
     from ortpack_build.base.report import Reporter, Step
-    from ortpack_build.kit.inputs import KitInputs, Programs
+    from ortpack_build.kit.inputs import KitBuild
     from ortpack_build.kit.settings import Group
     from ortpack_build.toolchain import Compilers
 
@@ -35,7 +36,10 @@ _PASSED_PREFIXES = ("CCACHE_", "SCCACHE_", "AWS_", "REDIS_")
 
 @contextlib.contextmanager
 def exclusive(path: Path, report: Reporter) -> Iterator[tuple[int, ...]]:
-    """A lock whose descriptor ninja inherits: a ninja that outlived its killed builder still holds it."""
+    """Hold the lock of a work folder, and give its file descriptor for programs to inherit.
+
+    A ninja that outlives its killed builder then still holds the lock, so that no other builder starts beside it.
+    """
     if sys.platform == "win32":  # no inherited locks; kits are not compiled there
         yield ()
         return
@@ -52,35 +56,39 @@ def exclusive(path: Path, report: Reporter) -> Iterator[tuple[int, ...]]:
 
 
 class Tree:
-    """A work folder, which may hold what an earlier build did. Only who has its lock (`alone`) may use it."""
+    """A work folder with ONNX Runtime's sources and CMake's build tree, which an earlier build may have begun.
 
-    def __init__(
-        self,
-        order: KitInputs,
-        programs: Programs,
-        *,
-        jobs: int,
-        work: Path,
-        shared: Path,
-        environ: Mapping[str, str],
-        report: Reporter,
-    ) -> None:
-        self.order = order
-        self.programs = programs
-        self.jobs = jobs
+    Only the holder of the folder's lock, see `exclusive`, may use it.
+    """
+
+    def __init__(self, build: KitBuild, context: Context, *, work: Path) -> None:
+        """Lay compilers for the kit into the work folder, and choose the variables that programs in it are given.
+
+        Args:
+            build: the kit to be compiled.
+            context: its cache keeps what the toolchain makes once for all builds.
+            work: an existing folder.
+        """
+        self.inputs = build.inputs
+        self.programs = build.programs
+        self.jobs = build.jobs
         self.work = work
-        self.report = report
+        self.report = context.report
         self.source = work / "src"
         self.build = work / "build"
-        self.line = order.kits.target(order.target)
+        self.target = self.inputs.kits.target(self.inputs.target)
         (work / "tool").mkdir(exist_ok=True)
-        self.compilers: Compilers = order.toolchain.install(work / "tool", root=work, shared=shared)
+        toolchain = self.inputs.toolchain
+        shared = context.cache.root / "toolchain"
+        self.compilers: Compilers = toolchain.install(work / "tool", root=work, shared=shared)
         self.environ = {
-            name: value for name, value in environ.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)
+            name: value
+            for name, value in context.environ.items()
+            if name in _PASSED or name.startswith(_PASSED_PREFIXES)
         }
         self.environ |= {"LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": "315532800", **self.compilers.environ}
-        if programs.launcher is not None:
-            identity = ",".join(f"{name}={value}" for name, value in sorted(order.toolchain.identity.items()))
+        if self.programs.launcher is not None:
+            identity = ",".join(f"{name}={value}" for name, value in sorted(toolchain.identity.items()))
             # The compiler is a wrapper whose own bytes say nothing; file names must not tell work folders apart.
             self.environ |= {
                 "CCACHE_BASEDIR": str(work),
@@ -103,21 +111,21 @@ class Tree:
         self._configure(held)
 
     def _lay_out(self) -> None:
-        # Hard links where the file system has them: the tree is half a gigabyte.
         if (self.work / "laid-out").exists():
             return
         shutil.rmtree(self.source, ignore_errors=True)
-        shutil.copytree(self.order.tree.path, self.source, symlinks=True, copy_function=_link_or_copy)
+        # Hard links where the file system has them: the tree is half a gigabyte.
+        shutil.copytree(self.inputs.tree.path, self.source, symlinks=True, copy_function=_link_or_copy)
         (self.work / "laid-out").touch()
 
     def _configure(self, held: Sequence[int]) -> None:
         stamp = self.work / _CONFIGURED
-        # CMake wrote the folder's path everywhere.
+        # CMake wrote the folder's path into its files: a tree that was moved has to be configured anew.
         if stamp.exists() and stamp.read_text(encoding="utf-8") == str(self.work):
             return
         groups = self.work / "groups.cmake"
-        groups.write_text(groups_cmake(self.order.groups), encoding="utf-8")
-        options = dict(self.order.options)
+        groups.write_text(groups_cmake(self.inputs.groups), encoding="utf-8")
+        options = dict(self.inputs.options)
         options |= {"CMAKE_MAKE_PROGRAM": str(self.programs.ninja), "CMAKE_PROJECT_onnxruntime_INCLUDE": str(groups)}
         for language, program in (("C", self.compilers.c), ("CXX", self.compilers.cxx), ("ASM", self.compilers.c)):
             options[f"CMAKE_{language}_COMPILER"] = str(program)
@@ -125,7 +133,7 @@ class Tree:
         if self.programs.launcher is not None:
             options |= {f"CMAKE_{language}_COMPILER_LAUNCHER": str(self.programs.launcher) for language in ("C", "CXX")}
         options["ONNX_CUSTOM_PROTOC_EXECUTABLE"] = str(self.programs.protoc)
-        for component in self.order.pinned.components:
+        for component in self.inputs.pinned.components:
             if component.option:
                 options[component.option] = str(self.source / component.name)
         command = [str(self.programs.cmake), "-G", "Ninja", "-S", str(self.source / ORT / "cmake")]
@@ -143,15 +151,15 @@ class Tree:
         stamp.write_text(str(self.work), encoding="utf-8")
 
     def archives(self) -> tuple[str, ...]:
-        """The static libraries that the shared library would be made of, in the order of its link."""
-        library = self.line.library.format(ort=self.order.tree.ort)
-        names = [name for name in self.inputs(library) if name.endswith(".a")]
+        """The static libraries that ONNX Runtime's own build links its shared library of, in the order of that link."""
+        library = self.target.library.format(ort=self.inputs.tree.ort)
+        names = [name for name in self.ninja_inputs(library) if name.endswith(".a")]
         if not names:
             raise SourceError(f"ONNX Runtime's build has no {library} to ask for its parts.")
         return tuple(dict.fromkeys(names))
 
-    def inputs(self, output: str) -> tuple[str, ...]:
-        """What ninja makes a file of, in order; () if it does not know the file."""
+    def ninja_inputs(self, output: str) -> tuple[str, ...]:
+        """The files that ninja makes a file of, in order; () if it does not know the file."""
         command = [str(self.programs.ninja), "-C", str(self.build), "-t", "query", output]
         done = process.run(command, environ=self.environ)
         lines = done.output.partition("  outputs:")[0].splitlines()
@@ -183,12 +191,12 @@ class Tree:
             [str(self.programs.ninja), "-C", str(self.build), "-j", str(self.jobs), *names],
             environ=self.environ,
             on_progress=on_progress,
-            effort=self.order.kits.effort_of,
-            whole=sum(map(self.order.kits.effort_of, self._missing(names))),
+            effort=self.inputs.kits.effort_of,
+            whole=sum(map(self.inputs.kits.effort_of, self._missing(names))),
             log=self.work / "compile.log",
             held=held,
         )
-        # ninja that is told to end says that all went well.
+        # ninja that a signal told to end exits with 0.
         if missing := [name for name in names if not (self.build / name).is_file()]:
             raise ToolError(
                 f"Compiling ended before it was done: {missing[0]} is not there.",
@@ -210,7 +218,7 @@ def _cmake_errors(log: str) -> str:
 
 
 def groups_cmake(groups: Sequence[Group]) -> str:
-    """CMake code, included by ORT's project, that gives the file groups their flags once all targets are known."""
+    """The CMake code that ONNX Runtime's project includes, which gives the files of each group their flags."""
     chosen = []
     for group in groups:
         pattern = group.files.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,37 +1,28 @@
-"""Origin `source`: from pinned sources to a kit, and from a kit to the parts of a runtime."""
+"""A kit for a user: the request is resolved once, then the kit is unpacked, found in the cache, or compiled."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ortpack_build import kit as kit_stage
 from ortpack_build.base.errors import ToolError, UsageError, nearest
-from ortpack_build.base.native_library import inspect
-from ortpack_build.base.tags import version_key
-from ortpack_build.catalog.spec import Compiled
+from ortpack_build.kit import KitBuild, KitInputs, Programs
 from ortpack_build.kit import settings as kit_settings
-from ortpack_build.link import binding_sources as binding
-from ortpack_build.link import link_shared, link_static
-from ortpack_build.link.linker import run
+from ortpack_build.link import Embedding, LinkJob, binding_sources
 from ortpack_build.origin import source as origin_source
-from ortpack_build.origin.parts import Parts
 from ortpack_build.toolchain import Toolchain, Zig, find, pinned_programs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from ortpack_build.base.context import Context
-    from ortpack_build.kernels.index import KernelId
     from ortpack_build.kit import Kit
     from ortpack_build.kit.settings import Flavour, Kits
-    from ortpack_build.link import Library
-    from ortpack_build.ops.opset import OpSet
-    from ortpack_build.sizes import Sizes
+    from ortpack_build.origin.source import Sources, SourceTree
 
 _ZIG = "zig"
 
@@ -41,11 +32,12 @@ class KitRequest:
     """A kit as the user asks for it.
 
     Attributes:
-        target, host: target names; the host is where it is compiled.
+        target: name of the target.
+        host: name of the target that the machine is which compiles.
         flavour: "onnx" or "ort".
         exceptions: whether errors are exceptions, or end the process.
         ort: the release; None for the newest that was tried.
-        origin: of the sources, or "auto".
+        origin: where the sources come from, or "auto".
         tree: an onnxruntime tree of the user's.
         modified: whether `tree` may differ from the release.
         toolchain: "zig", or a compiler of kits.toml.
@@ -72,119 +64,49 @@ class KitRequest:
     exceptions: bool = True
 
 
-def sources(request: KitRequest, context: Context) -> origin_source.SourceTree:
-    """The source tree that a kit is made of."""
-    return origin_source.obtain(
-        origin_source.load(_release(request)),
-        origin=request.origin,
-        path=request.tree,
-        modified=request.modified,
-        cache=context.cache,
-        report=context.report,
-    )
-
-
-def kit(request: KitRequest, context: Context) -> Kit:
-    """The kit, from a file, from the cache, or compiled.
-
-    Raises:
-        BuildError: of any kind.
-    """
-    return _kit(request, context, None)
-
-
 @dataclass(frozen=True, kw_only=True)
-class _Plan:
-    """What a kit is compiled of, and with."""
+class KitJob:
+    """A request for a kit together with the data that answers it; all later stages work from this.
 
-    order: kit_stage.KitInputs
-    programs: kit_stage.Programs
+    Attributes:
+        request: what the user asks for.
+        context: of the stages.
+        kits: the settings of kits.toml, with the baseline of the request.
+        ort: the release of ONNX Runtime.
+        pinned: the release's sources; None for a packed kit, which needs none.
+    """
 
-
-def _plan(request: KitRequest, context: Context) -> _Plan:
-    toolchain(request, _kits(request), context)  # a compiler that is missing is said before the rest is fetched
-    programs = _programs(request, context)
-    return _Plan(order=order(request, context), programs=programs)
-
-
-def _kit(request: KitRequest, context: Context, plan: _Plan | None) -> Kit:
-    """The kit of the request's file if it names one, else of the plan."""
-    if request.file is not None:
-        given = kit_stage.unpack(request.file, context.cache)
-        kit_stage.expect(
-            given,
-            target=request.target,
-            flavour=request.flavour,
-            ort=_release(request),
-            exceptions=request.exceptions,
-        )
-        return given
-    plan = plan or _plan(request, context)
-    return kit_stage.make(
-        plan.order,
-        plan.programs,
-        jobs=request.jobs,
-        cache=context.cache,
-        report=context.report,
-        environ=context.environ,
-    )
+    request: KitRequest
+    context: Context
+    kits: Kits
+    ort: str
+    pinned: Sources | None
 
 
-def _programs(request: KitRequest, context: Context) -> kit_stage.Programs:
-    kits = _kits(request)
-    return kit_stage.Programs(
-        cmake=pinned_programs.obtain(kits.tool("cmake", request.host), context.cache, context.report),
-        ninja=pinned_programs.obtain(kits.tool("ninja", request.host), context.cache, context.report),
-        protoc=pinned_programs.obtain(kits.tool("protoc", request.host), context.cache, context.report),
-        launcher=_launcher(request.launcher, context.environ),
-    )
-
-
-def order(request: KitRequest, context: Context) -> kit_stage.KitInputs:
-    """What is compiled for a request; its key says whether the cache has the kit.
+def resolve(request: KitRequest, context: Context) -> KitJob:
+    """Read all that a request depends on, and refuse its mistakes: nothing is fetched or compiled yet.
 
     Raises:
-        BuildError: of any kind.
+        UsageError: a name is unknown, or what is asked for does not go together.
+        ManifestError: a data file has a mistake.
     """
-    kits = _kits(request)
-    compilers = toolchain(request, kits, context)
-    return kit_stage.KitInputs(
-        target=request.target,
-        flavour=request.flavour,
-        exceptions=request.exceptions,
-        kits=kits,
-        pinned=origin_source.load(_release(request)),
-        tree=sources(request, context),
-        toolchain=compilers,
-        tools={name: kits.tool(name, request.host).version for name in ("cmake", "protoc")},
-    )
+    kits = kit_settings.load()
+    kits.target(request.target)
+    if not request.exceptions:
+        kits.without_exceptions(request.flavour)
+    if request.baseline is not None:
+        kits = kits.with_baseline(request.target, request.baseline)
+    _check_toolchain(request, kits)
+    if request.package is not None:
+        binding_sources.check_name(request.package)
+    ort = request.ort or origin_source.default_release()
+    pinned = origin_source.load(ort) if request.file is None else None
+    return KitJob(request=request, context=context, kits=kits, ort=ort, pinned=pinned)
 
 
-def toolchain(request: KitRequest, kits: Kits, context: Context) -> Toolchain:
-    """The toolchain that a request names.
-
-    Raises:
-        UsageError: there is no such toolchain, or it can't compile for the target.
-        ToolError: the compiler is missing or too old.
-    """
-    line = kits.target(request.target)
+def _check_toolchain(request: KitRequest, kits: Kits) -> None:
     if request.toolchain == _ZIG:
-        tool = kits.tool(_ZIG, request.host)
-        zig = Zig(
-            program=pinned_programs.obtain(tool, context.cache, context.report),
-            version=tool.version,
-            target=line.zig_target,
-            wheel_tag=line.wheel_tag,
-            cross=request.target != request.host,
-            system=line.system,
-            processor=line.processor,
-            arguments=kits.processor(request.target).arguments,
-            flags=kits.zig.flags,
-            link=kits.zig.link,
-        )
-        if request.baseline is not None:  # those of kits.toml are tested
-            zig.check(context.cache.root / "toolchain")
-        return zig
+        return
     if request.toolchain not in kits.compilers:
         names = (_ZIG, *kits.compilers)
         raise UsageError(f"There is no toolchain {request.toolchain!r}.", hint=nearest(request.toolchain, names))
@@ -193,22 +115,160 @@ def toolchain(request: KitRequest, kits: Kits, context: Context) -> Toolchain:
             f"{request.toolchain} of this machine compiles for {request.host}, not for {request.target}.",
             hint="Use --toolchain zig.",
         )
-    return find(request.toolchain, kits.compilers[request.toolchain], environ=context.environ)
 
 
-def _kits(request: KitRequest) -> Kits:
-    kits = kit_settings.load()
-    kits.target(request.target)
-    if not request.exceptions:
-        kits.without_exceptions(request.flavour)  # said before anything is compiled
-    return kits if request.baseline is None else kits.with_baseline(request.target, request.baseline)
+def sources(request: KitRequest, context: Context) -> SourceTree:
+    """The source tree that a kit would be made of.
+
+    Raises:
+        BuildError: of any kind.
+    """
+    return _sources(request, origin_source.load(request.ort or origin_source.default_release()), context)
 
 
-def _release(request: KitRequest) -> str:
-    return request.ort or origin_source.default_release()
+def _sources(request: KitRequest, pinned: Sources, context: Context) -> SourceTree:
+    return origin_source.obtain(
+        pinned,
+        origin=request.origin,
+        path=request.tree,
+        modified=request.modified,
+        cache=context.cache,
+        report=context.report,
+    )
+
+
+def kit(job: KitJob) -> Kit:
+    """The kit, from its file, from the cache, or compiled.
+
+    Raises:
+        BuildError: of any kind.
+    """
+    return _unpacked(job) or kit_stage.make(kit_build(job, toolchain(job)), job.context)
+
+
+def _unpacked(job: KitJob) -> Kit | None:
+    """The kit of the request's file; None if it names none."""
+    request = job.request
+    if request.file is None:
+        return None
+    given = kit_stage.unpack(request.file, job.context.cache)
+    kit_stage.expect(given, target=request.target, flavour=request.flavour, ort=job.ort, exceptions=request.exceptions)
+    return given
+
+
+def prepare_link(job: KitJob, *, reduce_types: bool = False) -> LinkJob:
+    """The kit and all else that libraries are linked with.
+
+    Args:
+        job: the kit, and whether a library is an extension module.
+        reduce_types: whether the kernels of a library are to be compiled anew for fewer types.
+
+    Raises:
+        UsageError: the kit was made with another toolchain than the request names.
+        BuildError: of any other kind.
+    """
+    request, context = job.request, job.context
+    given = _unpacked(job)
+    if given is not None and (name := given.about.toolchain["name"]) != request.toolchain:
+        raise UsageError(f"The kit was made with {name}; link it with --toolchain {name}.")
+    embedding = None
+    if request.package is not None:  # headers that can't be had are said before anything is compiled
+        python = binding_sources.python_headers(request.target, request.host, context.cache, context.report)
+        embedding = Embedding(package=request.package, python=python)
+    compilers = toolchain(job)
+    if given is not None and given.about.toolchain != dict(compilers.identity):
+        raise UsageError(f"The kit was made with {given.about.toolchain}, but here is {dict(compilers.identity)}.")
+    if given is not None and not reduce_types:
+        made, build = given, None
+    else:
+        build = kit_build(job, compilers)
+        made = given or kit_stage.make(build, context)
+    return LinkJob(
+        kit=made,
+        toolchain=compilers,
+        jobs=request.jobs,
+        context=context,
+        embedding=embedding,
+        build=build if reduce_types else None,
+    )
+
+
+def kit_build(job: KitJob, compilers: Toolchain) -> KitBuild:
+    """What a kit is compiled of, and the programs that compile it, all of it fetched.
+
+    Its key says whether the cache has the kit.
+
+    Args:
+        job: the kit.
+        compilers: the job's toolchain, asked for first: one that is missing is said before the rest is fetched.
+
+    Raises:
+        BuildError: of any kind.
+    """
+    request, context, kits = job.request, job.context, job.kits
+    tools = {name: kits.tool(name, request.host) for name in ("cmake", "ninja", "protoc")}
+    found = {name: pinned_programs.obtain(tool, context.cache, context.report) for name, tool in tools.items()}
+    programs = Programs(**found, launcher=_launcher(request.launcher, context.environ))
+    pinned = job.pinned or origin_source.load(job.ort)
+    inputs = KitInputs(
+        target=request.target,
+        flavour=request.flavour,
+        exceptions=request.exceptions,
+        kits=kits,
+        pinned=pinned,
+        tree=_sources(request, pinned, context),
+        toolchain=compilers,
+        tools={name: tools[name].version for name in ("cmake", "protoc")},
+    )
+    return KitBuild(inputs=inputs, programs=programs, jobs=request.jobs)
+
+
+def toolchain(job: KitJob) -> Toolchain:
+    """The toolchain that the request names.
+
+    Raises:
+        UsageError: zig has no libc of the baseline.
+        ToolError: the compiler is missing or too old.
+        FetchError: zig can't be had.
+    """
+    request, context, kits = job.request, job.context, job.kits
+    if request.toolchain != _ZIG:
+        return find(request.toolchain, kits.compilers[request.toolchain], environ=context.environ)
+    found = zig(kits, request.target, request.host, context)
+    if request.baseline is not None:  # those of kits.toml are tested
+        found.check(context.cache.root / "toolchain")
+    return found
+
+
+def zig(kits: Kits, target: str, host: str, context: Context) -> Zig:
+    """Zig as the toolchain for a target.
+
+    Args:
+        kits: the settings of kits.toml.
+        target, host: names of targets; the host is the machine that compiles.
+        context: of the stages.
+
+    Raises:
+        UsageError: kits are not made for the target, or no zig is pinned for the host.
+        FetchError: zig can't be had.
+    """
+    tool, entry = kits.tool(_ZIG, host), kits.target(target)
+    return Zig(
+        program=pinned_programs.obtain(tool, context.cache, context.report),
+        version=tool.version,
+        target=entry.zig_target,
+        wheel_tag=entry.wheel_tag,
+        cross=target != host,
+        system=entry.system,
+        processor=entry.processor,
+        arguments=kits.processor(target).arguments,
+        flags=kits.zig.flags,
+        link=kits.zig.link,
+    )
 
 
 def _launcher(wanted: str, environ: Mapping[str, str]) -> Path | None:
+    """The compiler cache that is put before the compilers; None for none."""
     if wanted == "none":
         return None
     names = ("ccache", "sccache") if wanted == "auto" else (wanted,)
@@ -216,155 +276,3 @@ def _launcher(wanted: str, environ: Mapping[str, str]) -> Path | None:
     if found is None and wanted != "auto":
         raise ToolError(f"The launcher {wanted} is not on this machine.", hint="Install it, or use --launcher none.")
     return Path(found) if found else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Linked:
-    """A library of a kit, the texts that go with it, and the platform tag of a wheel with it."""
-
-    library: Path
-    licenses: Mapping[str, Path]
-    kit: Kit
-    tag: str
-    sizes: Sizes | None = None
-    modules: Mapping[str, bytes] = field(default_factory=dict)  # Python modules beside the library
-    binding: Mapping[str, str] = field(default_factory=dict)  # what an extension module was compiled with
-    types: tuple[str, ...] = ()  # what its kernels were reduced to
-
-    def spec_source(self) -> Compiled:
-        """What a spec says of it."""
-        about = self.kit.about
-        return Compiled(kit=about.key, flavour=about.flavour, toolchain=about.toolchain)
-
-    def parts(self) -> Parts:
-        """What a bundle is made of."""
-        about = self.kit.about
-        kit_ = {
-            "key": about.key,
-            "flavour": about.flavour,
-            "exceptions": about.exceptions,
-            "toolchain": about.toolchain,
-            "sources": {"origin": about.origin, "key": about.sources},
-        }
-        return Parts(
-            libraries={self.library.name: self.library},
-            licenses=self.licenses,
-            provenance={"origin": "source", "kit": kit_} | ({"binding": dict(self.binding)} if self.binding else {}),
-            modules=self.modules,
-            sizes=self.sizes,
-        )
-
-
-def link(
-    request: KitRequest,
-    context: Context,
-    into: Path,
-    *,
-    choose: Callable[[Kit], Sequence[KernelId]] = lambda made: made.kernels,
-    types: OpSet | None = None,
-) -> Linked:
-    """A library, shared or an extension module, with the chosen kernels of the kit (all if nobody chooses), in `into`.
-
-    Args:
-        request: the kit, and whether it is an extension module.
-        context: of the stages.
-        into: an existing folder.
-        choose: picks kernels.
-        types: if given, kernels are compiled anew for the types that it says.
-
-    Raises:
-        BuildError: of any kind.
-    """
-    python: binding.PythonHeaders | None = None
-    if request.package is not None:  # said before anything is compiled
-        binding.check_name(request.package)
-        _kits(request)
-        python = binding.python_headers(request.target, request.host, context.cache, context.report)
-    plan = None if types is None else _plan(request, context)
-    made = _kit(request, context, plan)
-    name = made.about.toolchain["name"]
-    if name != request.toolchain:
-        raise UsageError(f"The kit was made with {name}; link it with --toolchain {name}.")
-    kernels = choose(made)
-    chosen = toolchain(request, _kits(request), context)
-    if dict(chosen.identity) != made.about.toolchain:
-        raise UsageError(f"The kit was made with {made.about.toolchain}, but here is {dict(chosen.identity)}.")
-    context.cache.root.mkdir(parents=True, exist_ok=True)
-    sources_: binding.Binding | None = None
-    with tempfile.TemporaryDirectory(dir=into, prefix="link-") as scratch:
-        work = Path(scratch)
-        compilers = chosen.install(work, root=work, shared=context.cache.root / "toolchain")
-        environ = {**context.environ, **compilers.environ}
-        if python is not None:
-            sources_ = binding.prepare(request.target, python, work, context.cache, context.report)
-
-        def made_of(kit_: Kit) -> Library:
-            if request.package is None or sources_ is None:
-                return link_shared(kit_, kernels, compilers, work=work, environ=environ)
-            return link_static(
-                kit_,
-                kernels,
-                compilers,
-                sources_,
-                package=request.package,
-                jobs=request.jobs,
-                cache=context.cache,
-                work=work,
-                environ=environ,
-            )
-
-        with context.report.step(f"Linking {len(kernels)} kernels") as step:
-            library = made_of(made)
-            step.detail(f"{library.path.stat().st_size / 1e6:.1f} MB")
-        reduced: kit_stage.Reduced | None = None
-        if types is not None and plan is not None:
-            with context.report.step("Reducing types") as step:
-                reduced = kit_stage.reduce_types(
-                    plan.order,
-                    plan.programs,
-                    made,
-                    kernels,
-                    types,
-                    jobs=request.jobs,
-                    cache=context.cache,
-                    report=context.report,
-                    environ=context.environ,
-                    step=step,
-                )
-                whole = library.path.stat().st_size
-                if reduced.about.objects:
-                    smaller, archives = kit_stage.exchanged(made, reduced, work)
-                    for archive in archives:
-                        run([str(compilers.ranlib), str(archive)], environ, "Linking")
-                    library = made_of(smaller)
-                step.detail(_saving(whole, library.path.stat().st_size, reduced))
-        target = into / library.path.name
-        library.path.rename(target)
-    licenses = {path.name: path for path in sorted((made.path / "licenses").iterdir())}
-    return Linked(
-        library=target,
-        licenses={**licenses, **(sources_.licenses if sources_ else {})},
-        kit=made,
-        tag=made.about.tag or _glibc_tag(target, request.target),
-        sizes=library.sizes,
-        modules=binding.modules() if sources_ else {},
-        binding=sources_.stated if sources_ else {},
-        types=reduced.about.types if reduced else (),
-    )
-
-
-def _saving(before: int, after: int, reduced: kit_stage.Reduced) -> str:
-    about = reduced.about
-    if not about.objects:
-        return "no kernel that is linked can do with fewer"
-    files = f"{len(about.objects)} file{'s' if len(about.objects) > 1 else ''}"
-    how = f"compiled in {about.seconds:.0f} s" if reduced.new else "of the cache"
-    return f"{before / 1e6:.2f} -> {after / 1e6:.2f} MB, {before - after:,} bytes less, {files} {how}"
-
-
-def _glibc_tag(library: Path, target: str) -> str:
-    """The manylinux tag of what a compiler of the machine linked: that of the newest symbol of glibc in it."""
-    arch = target.partition("-")[2]
-    versions = [name.removeprefix("GLIBC_") for name in inspect(library).symbol_versions if "GLIBC_" in name]
-    newest = max((version_key(version)[:2] for version in versions), default=(2, 17))
-    return f"manylinux_{max(newest, (2, 17))[0]}_{max(newest, (2, 17))[1]}_{arch}"

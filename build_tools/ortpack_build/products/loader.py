@@ -31,7 +31,7 @@ from ortpack_build.kit import settings as kit_settings
 from ortpack_build.link import MODULE_FILE, binding_sources
 from ortpack_build.link.linker import run
 from ortpack_build.machines import emulation
-from ortpack_build.products.kit import KitRequest, toolchain
+from ortpack_build.products.kit import zig
 from ortpack_build.toolchain import Link
 
 if TYPE_CHECKING:
@@ -95,12 +95,10 @@ def build(order: LoaderRequest, context: Context) -> wheel.Wheel:
     if not _is_tree(order.tree):
         raise UsageError(f"{order.tree} is no source tree of the loader.", hint="--source wants a checkout of ortpack.")
     kits = kit_settings.load()
-    chosen = toolchain(KitRequest(target=order.target, host=order.host, flavour="onnx"), kits, context)
-    platform = chosen.tag
-    assert platform is not None  # noqa: S101 - zig's is known beforehand
+    chosen = zig(kits, order.target, order.host, context)
     module = _module(order, chosen, kits, context)
     data = binding_sources.load()
-    tag = f"cp{data.python.replace('.', '')}-abi3-{platform}"
+    tag = f"cp{data.python.replace('.', '')}-abi3-{chosen.tag}"
     nanobind = binding_sources.nanobind(context.cache, context.report)
     license_texts = {name: nanobind.folder / path for path, name in nanobind.line.licenses.items()}
     name, files = _contents(order.tree, module, license_texts, data.replaced, tag)

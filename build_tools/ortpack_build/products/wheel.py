@@ -1,4 +1,4 @@
-"""The way through: spec → origin → bundle → wheel, each stage below a scratch folder of its own."""
+"""The wheel of a variant: its libraries are fetched or linked, assembled into a bundle, and packed."""
 
 from __future__ import annotations
 
@@ -13,61 +13,93 @@ from ortpack_build.bundle import assemble as bundle
 from ortpack_build.bundle import wheel
 from ortpack_build.bundle.deflate import deflate_cached
 from ortpack_build.bundle.zip_file import EARLIEST, LATEST
-from ortpack_build.catalog.spec import Compiled, compiled, source_origin
+from ortpack_build.catalog.spec import Prebuilt, source_origin
+from ortpack_build.link import link_library
 from ortpack_build.origin import prebuilt
 from ortpack_build.origin.pip_wheel import fetch
-from ortpack_build.products.kit import link
+from ortpack_build.products import kit as kit_product
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ortpack_build.base.cache import Cache
     from ortpack_build.base.context import Context
     from ortpack_build.base.report import Reporter
     from ortpack_build.catalog.model import Catalog
     from ortpack_build.catalog.spec import Spec
-    from ortpack_build.products import kit as kit_product
+    from ortpack_build.origin.parts import Parts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a build takes from the outside besides its spec."""
+    """What the build of a wheel takes from the outside besides its spec.
+
+    Attributes:
+        out: the folder that the wheel goes into.
+        context: of the stages.
+        epoch: time of the wheel's entries, seconds since 1970.
+        build_number: of the wheel, when a release is packed again.
+    """
 
     out: Path
-    cache: Cache
-    report: Reporter
-    epoch: int  # time of the wheel's entries, seconds since 1970
+    context: Context
+    epoch: int
     build_number: str | None = None
 
 
-def build(spec: Spec, settings: Settings, *, linked: kit_product.Linked | None = None) -> wheel.Wheel:
-    """Make the wheel of a spec.
-
-    Args:
-        spec: what to make.
-        settings: where, and with what.
-        linked: the library and the licences of a spec from source.
+def build(spec: Spec, settings: Settings) -> wheel.Wheel:
+    """Make the wheel of a spec out of official binaries.
 
     Raises:
         BuildError: any of its kinds; nothing half-written is left.
     """
-    report = settings.report
+    source, context = spec.source, settings.context
+    assert isinstance(source, Prebuilt)  # noqa: S101 - `build_from_source` makes the others
     wheel.file_name(spec, settings.build_number)  # a bad build number is said before anything is fetched
     with tempfile.TemporaryDirectory(prefix="ortpack-build-", ignore_cleanup_errors=True) as scratch:
-        work = Path(scratch)
-        parts_folder, bundle_folder = work / "parts", work / "bundle"
+        parts_folder = Path(scratch) / "parts"
         try:
             parts_folder.mkdir()
-            if isinstance(spec.source, Compiled):
-                assert linked is not None  # noqa: S101 - a spec from source comes with it
-                parts = linked.parts()
-            else:
-                parts = prebuilt.obtain(spec.source, lambda pin: fetch(pin, settings.cache, report), parts_folder)
-            with report.step(f"Assembling {spec.variant} {spec.version} for {spec.target}"):
-                made = bundle.assemble(spec, parts, bundle_folder)
+            parts = prebuilt.obtain(source, lambda pin: fetch(pin, context.cache, context.report), parts_folder)
         except OSError as error:
-            raise storage_error("A temporary file", work, error) from error
+            raise storage_error("A temporary file", parts_folder, error) from error
+        return packed(assembled(spec, parts, Path(scratch), context.report), settings)
+
+
+def build_from_source(
+    catalog: Catalog, variant: str, request: kit_product.KitRequest, settings: Settings
+) -> wheel.Wheel:
+    """Compile, link and pack the wheel of a variant.
+
+    Args:
+        catalog: the manifests.
+        variant: its name.
+        request: the kit that its library is linked from.
+        settings: where the wheel goes, and with what.
+
+    Raises:
+        BuildError: any of its kinds; nothing half-written is left.
+    """
+    source_origin(catalog, variant, request.target)  # a mistake is said before anything is compiled
+    job = kit_product.resolve(request, settings.context)
+    with tempfile.TemporaryDirectory(prefix="ortpack-build-", ignore_cleanup_errors=True) as scratch:
+        ready = kit_product.prepare_link(job)
+        linked = link_library(ready, ready.kit.kernels, Path(scratch))
+        made = assembled(linked.spec(catalog, variant), linked.parts(), Path(scratch), settings.context.report)
         return packed(made, settings)
+
+
+def assembled(spec: Spec, parts: Parts, work: Path, report: Reporter) -> bundle.Bundle:
+    """The bundle of a spec, made of its parts in a new folder below `work`.
+
+    Raises:
+        BinaryError: a library is not what the spec says.
+        StorageError: writing failed.
+    """
+    try:
+        with report.step(f"Assembling {spec.variant} {spec.version} for {spec.target}"):
+            return bundle.assemble(spec, parts, work / "bundle")
+    except OSError as error:
+        raise storage_error("A temporary file", work, error) from error
 
 
 def packed(made: bundle.Bundle, settings: Settings) -> wheel.Wheel:
@@ -76,41 +108,16 @@ def packed(made: bundle.Bundle, settings: Settings) -> wheel.Wheel:
     Raises:
         BuildError: any of its kinds; nothing half-written is left.
     """
-    with settings.report.step(f"Packing {wheel.file_name(made.spec, settings.build_number)}") as step:
+    with settings.context.report.step(f"Packing {wheel.file_name(made.spec, settings.build_number)}") as step:
         result = wheel.write(
             made,
             settings.out,
-            deflate=partial(deflate_cached, cache=settings.cache),
+            deflate=partial(deflate_cached, cache=settings.context.cache),
             epoch=settings.epoch,
             build_number=settings.build_number,
         )
         step.detail(f"{result.size / 1e6:.2f} MB")
     return result
-
-
-def build_from_source(
-    catalog: Catalog, variant: str, request: kit_product.KitRequest, context: Context, settings: Settings
-) -> wheel.Wheel:
-    """Compile, link and pack the wheel of a variant.
-
-    Raises:
-        BuildError: any of its kinds.
-    """
-    source_origin(catalog, variant, request.target)  # a mistake is said before anything is compiled
-    with tempfile.TemporaryDirectory(prefix="ortpack-link-", ignore_cleanup_errors=True) as scratch:
-        linked = link(request, context, Path(scratch))
-        spec = compiled(
-            catalog,
-            variant,
-            request.target,
-            ort=linked.kit.about.ort_version,
-            source=linked.spec_source(),
-            library=linked.library.name,
-            tag=linked.tag,
-            formats=linked.kit.about.model_formats,
-            package=request.package,
-        )
-        return build(spec, settings, linked=linked)
 
 
 def epoch(environ: Mapping[str, str]) -> int:

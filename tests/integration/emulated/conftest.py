@@ -73,7 +73,9 @@ def kit(cache: Path) -> Callable[[str], list[object]]:
             pytest.skip("ORTPACK_TEST_KITS is not set, or this is not where kits are made")
         context = Context(cache=Cache(root=cache), report=Reporter(), environ=dict(os.environ))
         wanted = kit_product.KitRequest(target=target, host=own, flavour="ort", ort="1.21.0")
-        if not context.cache.path("kits", kit_product.order(wanted, context).key).is_dir():
+        job = kit_product.resolve(wanted, context)
+        build = kit_product.kit_build(job, kit_product.toolchain(job))
+        if not context.cache.path("kits", build.inputs.key).is_dir():
             pytest.skip(f"the cache has no kit for {target}")
         if shutil.which("apt-get") is None:
             pytest.skip("roots are made with apt")

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from ortpack_build.base.cache import Cache
+from ortpack_build.base.context import Context
 from ortpack_build.base.report import Reporter
 from ortpack_build.catalog import host, manifests
-from ortpack_build.kit import Kit, KitInputs, Programs, make
+from ortpack_build.kit import Kit, KitBuild, KitInputs, Programs, make
 from ortpack_build.kit import settings as kit_settings
 from ortpack_build.origin import source as origin_source
 from ortpack_build.origin.source.manifest import Sources
@@ -140,7 +141,11 @@ class Tiny:
         }
         return msgspec.convert(data, Sources)
 
-    def order(self) -> KitInputs:
+    @property
+    def context(self) -> Context:
+        return Context(cache=self.cache, report=Reporter(), environ=dict(os.environ))
+
+    def inputs(self) -> KitInputs:
         pinned = self.pinned()
         tree = origin_source.obtain(
             pinned, origin="auto", path=None, modified=False, cache=self.cache, report=Reporter()
@@ -150,10 +155,11 @@ class Tiny:
             target=self.target, flavour="ort", kits=kits, pinned=pinned, tree=tree, toolchain=self.toolchain, tools={}
         )
 
+    def build(self) -> KitBuild:
+        return KitBuild(inputs=self.inputs(), programs=self.programs, jobs=self.jobs)
+
     def make(self) -> Kit:
-        return make(
-            self.order(), self.programs, jobs=self.jobs, cache=self.cache, report=Reporter(), environ=dict(os.environ)
-        )
+        return make(self.build(), self.context)
 
 
 def _own_target() -> str:

@@ -41,9 +41,11 @@ def kit(request: pytest.FixtureRequest) -> Kit:
     """The kit of a target, out of the user's cache."""
     context = Context(cache=Cache(root=_CACHE), report=Reporter(), environ=dict(os.environ))
     wanted = kit_product.KitRequest(target=request.param, host=_OWN or "", flavour="ort", ort="1.21.0")
-    if not context.cache.path("kits", kit_product.order(wanted, context).key).is_dir():
+    job = kit_product.resolve(wanted, context)
+    build = kit_product.kit_build(job, kit_product.toolchain(job))
+    if not context.cache.path("kits", build.inputs.key).is_dir():
         pytest.skip(f"the cache has no kit for {request.param}")
-    return kit_product.kit(wanted, context)
+    return kit_product.kit(job)
 
 
 def test_the_index_is_whole(kit: Kit) -> None:

@@ -232,6 +232,7 @@ spec.loader.exec_module(module)
 import os
 from ortpack_build.base.native_library import inspect
 from ortpack_build.base.cache import Cache
+from ortpack_build.base.context import Context
 from ortpack_build.kit import Programs, make
 from ortpack_build.kit import settings as kit_settings
 from ortpack_build.base.report import Reporter
@@ -242,7 +243,7 @@ tiny = module.Tiny(folder=Path({folder!r}), programs=programs, kits=kits, target
                    toolchain=find("gcc", kits.compilers["gcc"], environ=os.environ))
 report = Reporter()
 cache = Cache(root=tiny.folder / "cache", on_wait=lambda name: report.note("Waiting for " + name))
-kit = make(tiny.order(), programs, jobs=1, cache=cache, report=report, environ=dict(os.environ))
+kit = make(tiny.build(), Context(cache=cache, report=report, environ=dict(os.environ)))
 print(kit.path)
 """
 
@@ -339,7 +340,7 @@ def test_ninja_that_is_told_to_end_has_not_succeeded(tiny: Tiny) -> None:
 
 
 def test_what_a_killed_build_left_running_is_waited_for(tiny: Tiny, capfd: pytest.CaptureFixture[str]) -> None:
-    work = tiny.cache.path("work", tiny.order().key)
+    work = tiny.cache.path("work", tiny.inputs().key)
     work.mkdir(parents=True)
     script = (
         "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); "

@@ -118,7 +118,7 @@ def test_the_second_machine_compiles_nothing(tiny: Tiny, redis: str, name: str, 
         if name == "sccache":  # its first two calls, at once, may each start a server, and each would count for itself
             subprocess.run([program, "--start-server"], env=environ, capture_output=True, check=True)
         try:
-            kit = make(here.order(), here.programs, jobs=2, cache=here.cache, report=Reporter(), environ=environ)
+            kit = make(here.build(), replace(here.context, environ=environ))
             done = subprocess.run(
                 [program, *launcher.statistics], env=environ, capture_output=True, text=True, check=True
             )
@@ -131,7 +131,7 @@ def test_the_second_machine_compiles_nothing(tiny: Tiny, redis: str, name: str, 
     assert hits >= 3
     assert misses == 0
     alone = replace(tiny, folder=tiny.folder / "three")
-    without = make(alone.order(), alone.programs, jobs=2, cache=alone.cache, report=Reporter(), environ=os.environ)
+    without = alone.make()
     for other in (second, without):
         assert first.about == other.about
         assert [path.read_bytes() for path in first.archives] == [path.read_bytes() for path in other.archives]

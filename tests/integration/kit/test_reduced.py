@@ -12,7 +12,7 @@ import pytest
 
 from ortpack_build.base.ar import read_archive
 from ortpack_build.base.errors import KitError, SourceError, ToolError
-from ortpack_build.base.report import Reporter, Step
+from ortpack_build.base.report import Step
 from ortpack_build.kit import Kit, Reduced, exchanged, read, reduce_types
 from ortpack_build.link import link_shared
 from ortpack_build.link.linker import run
@@ -60,18 +60,8 @@ def made(tiny: Tiny) -> Kit:
 
 
 def _reduced(tiny: Tiny, kit: Kit, types: str) -> Reduced:
-    return reduce_types(
-        tiny.order(),
-        tiny.programs,
-        kit,
-        kit.kernels,
-        config.parse(f'ai.onnx;6;Abs{{"inputs": {{"0": [{types}]}}}}' if types else "ai.onnx;6;Abs"),
-        jobs=1,
-        cache=tiny.cache,
-        report=Reporter(),
-        environ=os.environ,
-        step=Step(title=""),
-    )
+    ops = config.parse(f'ai.onnx;6;Abs{{"inputs": {{"0": [{types}]}}}}' if types else "ai.onnx;6;Abs")
+    return reduce_types(tiny.build(), kit, kit.kernels, ops, tiny.context, Step(title=""))
 
 
 def _sum(tiny: Tiny, kit: Kit, reduced: Reduced | None, name: str) -> int:
@@ -89,7 +79,7 @@ def _sum(tiny: Tiny, kit: Kit, reduced: Reduced | None, name: str) -> int:
 
 
 def test_a_library_has_the_types_that_are_needed(tiny: Tiny, made: Kit) -> None:
-    before = (tiny.order().tree.path / "onnxruntime" / _OVERRIDES).read_bytes()
+    before = (tiny.inputs().tree.path / "onnxruntime" / _OVERRIDES).read_bytes()
     assert _sum(tiny, made, None, "whole") == 12
     reduced = _reduced(tiny, made, '"float"')
     assert _sum(tiny, made, reduced, "less") == 11
@@ -98,7 +88,7 @@ def test_a_library_has_the_types_that_are_needed(tiny: Tiny, made: Kit) -> None:
     assert read_archive(made.path / "lib" / one.archive).names[one.member] == "abs.cc.o"
     # Neither the kit nor the sources, which have hard links in the tree, are touched.
     assert read(made.path) == made
-    assert (tiny.order().tree.path / "onnxruntime" / _OVERRIDES).read_bytes() == before
+    assert (tiny.inputs().tree.path / "onnxruntime" / _OVERRIDES).read_bytes() == before
     more = _reduced(tiny, made, '"double", "float", "int64_t"')
     assert _sum(tiny, made, more, "more") == 13
 

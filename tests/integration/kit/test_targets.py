@@ -56,7 +56,7 @@ def context() -> Context:
 
 def _zig(target: str, context: Context, baseline: str | None = None) -> Zig:
     request = kit_product.KitRequest(target=target, host=_OWN or "", flavour="ort", baseline=baseline)
-    found = kit_product.toolchain(request, KITS.with_baseline(target, baseline) if baseline else KITS, context)
+    found = kit_product.toolchain(kit_product.resolve(request, context))
     assert isinstance(found, Zig)
     return found
 

@@ -11,6 +11,7 @@ import pytest
 
 from ortpack_build.base.ar import read_archive
 from ortpack_build.kernels.select import select
+from ortpack_build.link import link_library
 from ortpack_build.ops import config
 from ortpack_build.ops.opset import TYPES
 from ortpack_build.products import kit as kit_product
@@ -46,12 +47,10 @@ def test_a_library_gets_smaller_and_still_runs_its_model(tmp_path: Path) -> None
 def test_files_are_compiled_as_the_kit_was(tmp_path: Path) -> None:
     """With all the types that it has anyway, a file becomes the very object that the kit holds."""
     ops = config.parse("ai.onnx;9;Shrink" + json.dumps({"inputs": {"0": TYPES}}))
-    context, request = kits.context(), kits.request()
-    linked = kit_product.link(
-        request, context, tmp_path, choose=lambda kit: select(kit.kernels, ops).kernels, types=ops
-    )
+    job = kit_product.prepare_link(kits.job(), reduce_types=True)
+    linked = link_library(job, select(job.kit.kernels, ops).kernels, tmp_path, types=ops)
     assert linked.types == (f"ai.onnx;Shrink;input 0;{','.join(sorted(TYPES))}",)
-    reduced = [path.parent for path in (context.cache.root / "reduced").glob("*/reduced.json")]
+    reduced = [path.parent for path in (job.context.cache.root / "reduced").glob("*/reduced.json")]
     abouts = {folder: json.loads((folder / "reduced.json").read_bytes()) for folder in reduced}
     made = [folder for folder, about in abouts.items() if about["types"] == list(linked.types)]
     assert made  # for each kit that was reduced in this cache so
