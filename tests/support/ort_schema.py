@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 import re
+from enum import IntEnum
+
+from ortpack_build.ops import ort_schema
+
+TABLES: dict[str, type[IntEnum]] = {
+    name: kind
+    for name, kind in vars(ort_schema).items()
+    if isinstance(kind, type) and issubclass(kind, IntEnum) and kind is not IntEnum
+}  # those that are read, by name
 
 
 def slots(schema: str) -> dict[str, dict[str, int]]:

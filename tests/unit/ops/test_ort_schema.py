@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from enum import IntEnum
 from pathlib import Path
 
 import pytest
 
 from ortpack_build.ops import ort_schema
-from support.ort_schema import slots
+from support.ort_schema import TABLES, slots
 
 _SOURCES = Path(__file__).parents[3] / "src"
-_TABLES = {name: kind for name, kind in vars(ort_schema).items() if isinstance(kind, type) and kind is not IntEnum}
 
 
 def test_the_binding_has_the_same_numbers() -> None:
@@ -22,7 +20,7 @@ def test_the_binding_has_the_same_numbers() -> None:
     for table, fields in tables:
         for name, number in re.findall(r"k(\w+) = (\d+)", fields):
             known = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()
-            assert _TABLES[table][known] == int(number), f"{table}::k{name}"
+            assert TABLES[table][known] == int(number), f"{table}::k{name}"
 
 
 def test_the_loader_has_the_same_numbers() -> None:
