@@ -1,4 +1,4 @@
-"""`python -m ortpack`: the loader's command line."""
+"""The loader's command line: `python -m ortpack doctor`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command that the arguments name; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ortpack", description="What ONNX Runtime would be used, and why.")
     commands = parser.add_subparsers(dest="command", required=True)
     doctor = commands.add_parser("doctor", help="show the machine, the runtimes, and the one that is taken")

@@ -1,7 +1,7 @@
-"""What a native library is, told from its header.
+"""A native library's format, system and architecture are read from its header here, before it is loaded.
 
 dlopen's own messages are poor, and mapping a truncated file can kill the process with SIGBUS. So the loader looks
-at the header first; a few hundred bytes are read and nothing is executed.
+at the header first: it reads at most 4 KB, and executes nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m ortpack doctor`: what is installed, what would be taken, why, and what to do about the rest."""
+"""`python -m ortpack doctor` tells what is installed, what would be taken and why, and how to mend the rest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SHOWN_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_tile", "as
 
 
 def examine(*, verify: bool) -> dict[str, Any]:
-    """Everything that doctor prints, as JSON values. Loads the chosen runtime.
+    """Collect everything that doctor prints, as JSON values. The chosen runtime is loaded.
 
     Args:
         verify: compare the SHA-256 of every installed file with its `runtime.json`.
@@ -104,7 +104,7 @@ def _verdicts(resolution: Resolution) -> list[dict[str, Any]]:
 
 
 def _mark_failed(rows: list[dict[str, Any]], loaded: str) -> None:
-    """What comes before the runtime that was loaded at last could not be: a warning has its reason."""
+    """Mark the rows before the runtime that was loaded in the end as failed; a warning has the reason of each."""
     names = [row["name"] for row in rows]
     if loaded in names[1:] and rows[names.index(loaded)]["verdict"] == USABLE:
         for row in rows[: names.index(loaded)]:
@@ -169,7 +169,7 @@ def _text(report: dict[str, Any]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """Rows in columns, the last column wrapped to what the others leave of `width`."""
+    """Lay rows out in columns; the last column is wrapped to what the others leave of `width`."""
     sizes = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head) - 1)]
     before = sum(sizes) + 2 * len(sizes) + 2
     lines = []

@@ -1,7 +1,7 @@
-"""Takes the place of `_runtime` in a package that carries ONNX Runtime in its own extension module.
+"""This module takes the place of `_runtime` in a package that carries ONNX Runtime in its own extension module.
 
-`ortpack-build wheel --embed` writes such packages. There is nothing to choose there, no environment variable has a say,
-and `runtime.json` lies beside the module.
+`ortpack-build wheel --embed` writes such packages. They have one runtime, so there is nothing to choose: no environment
+variable is read, and `runtime.json` lies beside the module. The functions are those of `_runtime`.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class LoadedRuntime(Value):
 
 
 def runtimes() -> tuple[Runtime, ...]:
-    """The one runtime that there is."""
+    """List the one runtime that there is."""
     return (_own(),)
 
 
 def explain(device: str | None = None, providers: Sequence[str] = (), runtime: str | None = None) -> Resolution:
-    """The one runtime that there is, as what a choice led to. Loads nothing."""
+    """Give the one runtime that there is in the form of a choice. Nothing is loaded."""
     from ortpack._resolve import USABLE, Candidate, Resolution, Wish  # noqa: PLC0415 - only to explain
 
     wish = Wish(device=device, providers=tuple(providers), runtime=runtime, asked_by="embedded")
@@ -51,17 +51,17 @@ def explain(device: str | None = None, providers: Sequence[str] = (), runtime: s
 
 @functools.cache
 def runtime() -> LoadedRuntime:
-    """The one runtime that there is."""
+    """Load the one runtime that there is."""
     from ortpack._binding import Library  # noqa: PLC0415 - the first native code to be loaded
 
     return LoadedRuntime(info=_own(), library=Library(_own().file))
 
 
 def load_runtime(name_or_path: str | os.PathLike[str]) -> LoadedRuntime:
-    """The one runtime that there is, if it is what is asked for.
+    """Load the one runtime that there is, if it is the one that is asked for.
 
     Raises:
-        RuntimeNotFoundError: it is not; a package with its own runtime loads no other.
+        RuntimeNotFoundError: another one is asked for; a package with its own runtime loads no other.
     """
     own = _own()
     if name_or_path == own.name or os.path.normpath(absolute(name_or_path)) in (own.folder, own.file):
@@ -78,7 +78,7 @@ def select(
     runtime: LoadedRuntime | str | os.PathLike[str] | None,
     allow_fallback: bool = True,  # noqa: ARG001 - there is nothing to fall back to
 ) -> LoadedRuntime:
-    """The one runtime that there is.
+    """Load the one runtime that there is, for a session.
 
     Raises:
         ResolutionError: another one is asked for, or a device that it does not serve.
@@ -101,12 +101,12 @@ _only = runtime  # `select` has a parameter of that name
 
 
 def with_cause(error: OrtError, loaded: LoadedRuntime) -> OrtError:  # noqa: ARG001 - as in `_runtime`
-    """The error as it is: everything is in one library, and that has been loaded."""
+    """Return the error unchanged: everything is in one library, which has been loaded, so there is no other cause."""
     return error
 
 
 def next_best(loaded: LoadedRuntime, error: Exception) -> LoadedRuntime | None:  # noqa: ARG001 - as in `_runtime`
-    """There is no other."""
+    """Return None: there is no other runtime to try."""
     return None
 
 

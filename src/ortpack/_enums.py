@@ -1,4 +1,4 @@
-"""The choices of session options. A module of its own: making an enumeration is slow, and most sessions need none."""
+"""Enumerations of session options: a module of its own, because importing `enum` is slow and few sessions need it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ortpack import errors
 
 
 class GraphOptimizationLevel(enum.IntEnum):
-    """Which rewrites of the graph a session may make."""
+    """Which optimizations of the graph a session may make."""
 
     ORT_DISABLE_ALL = 0
     ORT_ENABLE_BASIC = 1
@@ -37,10 +37,15 @@ _E = TypeVar("_E", bound=enum.IntEnum)
 
 
 def member(kind: type[_E], name: str, value: object) -> _E:
-    """The member of an enumeration that `value` is or stands for.
+    """Find the member of an enumeration that `value` is, or is the number of.
+
+    Args:
+        kind: the enumeration.
+        name: the option's name, for the message.
+        value: what the user gave.
 
     Raises:
-        InvalidArgument: none; `name` is the option's.
+        InvalidArgument: there is no such member.
     """
     try:
         return kind(value)  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
-"""What this machine offers to accelerators, each fact found by a probe of its own, when something asks for it.
+"""Facts about the machine that accelerators depend on: devices, drivers, libraries.
 
-Probes read a few small files below `/proc`, `/sys` and the library folders, or Windows' registry. None loads a
-library, starts a process or changes anything. A fact is a tuple of values: empty when the thing is not there, None when
-it can't be told here.
+A probe finds each fact when it is first asked for. Probes read a few small files below `/proc`, `/sys` and the library
+folders, or Windows' registry. None loads a library, starts a process or changes anything. A fact is a tuple of values:
+empty when the thing is not there, None when the probe can't tell.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _is_version(text: str) -> bool:
 
 
 class Facts:
-    """The facts of one machine, probed at first need and kept.
+    """The facts of one machine. Each is probed when it is first asked for, and kept.
 
     Args:
         root: where the file system starts; another one is a machine that a test describes.
@@ -61,7 +61,7 @@ class Facts:
         self._known: dict[str, Fact] = {}
 
     def __getitem__(self, name: str) -> Fact:
-        """The fact called `name`; None for one that this loader does not know."""
+        """Look up the fact called `name`; None for one that this loader does not know."""
         if name not in self._known:
             probe = _PROBES.get(name)
             try:
@@ -71,7 +71,7 @@ class Facts:
         return self._known[name]
 
     def find(self, requirement: Mapping[str, object]) -> Path | None:
-        """The file of a library that a `runtime.json` requires: from pip's wheels, the environment, or the system."""
+        """Find a library that a `runtime.json` requires: in pip's wheels, the conda environment, or the system."""
         path = requirement.get("path")
         if isinstance(path, str):
             for prefix in self._prefixes:
@@ -82,21 +82,21 @@ class Facts:
         return self.system_library(str(requirement.get("library", "")))
 
     def system_library(self, name: str) -> Path | None:
-        """The file called `name` in the folders that the dynamic loader searches, or in a conda environment's."""
+        """Find the file called `name` in the conda environment, or in the folders that the dynamic loader searches."""
         for folder in (*self._conda_folders(), *self._library_folders()):
             if (file := folder / name).is_file():
                 return file
         return None
 
     def _conda_folders(self) -> list[Path]:
-        """Where the conda environment that this Python belongs to, if any, has its libraries."""
+        """List the library folders of the conda environment that this Python belongs to, if any."""
         prefix = Path(sys.prefix)
         if not (prefix / "conda-meta").is_dir():
             return []
         return [prefix / "Library" / "bin"] if self._platform == "win32" else [prefix / "lib"]
 
     def _driver_library(self, name: str) -> Path | None:
-        """As `system_library`; LD_LIBRARY_PATH counts too, as for the provider that will look for its driver."""
+        """Find a driver's library in LD_LIBRARY_PATH, where the provider looks too, or as `system_library` does."""
         for folder in filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")):
             if Path(folder).is_absolute() and (file := Path(folder) / name).is_file():
                 return file
@@ -142,6 +142,7 @@ class Facts:
     # --- probes -----------------------------------------------------------------------------------------------------
 
     def nvidia_driver(self) -> Fact:
+        """The version of NVIDIA's driver."""
         if self._platform == "darwin":
             return ()
         if not self._linux():
@@ -155,12 +156,12 @@ class Facts:
         library = self._driver_library("libcuda.so.1")
         if library is None:
             return ()
-        # No kernel module to ask (WSL, some containers), but the driver's library carries its version in its name
+        # WSL and some containers show no kernel module, but the name of the driver's library ends with its version.
         version = library.resolve().name.removeprefix("libcuda.so.")
         return (version,) if _is_version(version) else None
 
     def _windows_nvidia_driver(self) -> Fact:
-        """Windows' version 32.0.15.8088 is NVIDIA's 580.88: the last five digits."""
+        """Read the driver's version: Windows' 32.0.15.8088 is NVIDIA's 580.88, the last five digits."""
         for device in self._registry():
             digits = "".join(device.driver_version.split(".")[2:])[-5:]
             if device.vendor == _NVIDIA and device.kind.startswith(_DISPLAY) and len(digits) == 5 and digits.isdigit():
@@ -168,6 +169,7 @@ class Facts:
         return None
 
     def cuda_driver(self) -> Fact:
+        """The newest CUDA version that NVIDIA's driver supports."""
         driver = self["nvidia-driver"]
         if not driver:
             return driver
@@ -175,6 +177,7 @@ class Facts:
         return next(((cuda,) for oldest, cuda in _CUDA_OF_DRIVER if branch >= oldest), ())
 
     def nvidia_gpu(self) -> Fact:
+        """NVIDIA's GPUs: their models, or PCI numbers."""
         if self._linux():
             known = [self._model(file) for file in sorted(self._at("proc/driver/nvidia/gpus").glob("*/information"))]
             if known:
@@ -191,7 +194,7 @@ class Facts:
         return "NVIDIA GPU"
 
     def _pci(self, vendor: str, kind: str) -> Fact:
-        """Devices of a vendor whose PCI class starts with `kind`, as "vendor:device"."""
+        """List a vendor's devices whose PCI class starts with `kind`, as "vendor:device"."""
         if self._platform == "darwin":
             return ()
         if self._platform == "win32":
@@ -209,11 +212,12 @@ class Facts:
     def _windows_pci(self, vendor: str, kind: str) -> Fact:
         devices = [device for device in self._registry() if device.kind.startswith(kind)]
         found = tuple(f"{vendor}:{device.model}" for device in devices if device.vendor == vendor)
-        # A virtual machine's share of a GPU shows as a device of Microsoft's, whoever made the GPU
+        # A virtual machine's share of a GPU appears as a device of Microsoft's, whoever made the GPU.
         hidden = not found and any(device.vendor == _MICROSOFT for device in devices)
         return None if hidden else found
 
     def cpu_vendor(self) -> Fact:
+        """The CPU's vendor, such as `GenuineIntel`."""
         if self._platform == "darwin":
             return None
         if self._platform == "win32":
@@ -221,6 +225,7 @@ class Facts:
         return self._cpuinfo("vendor_id")[:1] or None
 
     def cpu_features(self) -> Fact:
+        """The CPU's features, as Linux names them."""
         if not self._linux():
             return None
         return tuple((self._cpuinfo("flags") or self._cpuinfo("Features") or ("",))[0].split()) or None
@@ -233,32 +238,37 @@ class Facts:
         return ()
 
     def windows_build(self) -> Fact:
+        """The version of the running Windows."""
         if sys.platform != "win32" or self._platform != "win32":
             return ()
         version = sys.getwindowsversion()
         return (f"{version.major}.{version.minor}.{version.build}",)
 
     def directx(self) -> Fact:
+        """The version of DirectX that Windows has."""
         if self._platform != "win32":
             return ()
         return ("12",) if self.system_library("d3d12.dll") else ()
 
     def intel_npu(self) -> Fact:
+        """Intel's NPUs."""
         return self._pci(_INTEL, _ACCELERATOR)
 
     def intel_device(self) -> Fact:
-        """Anything of Intel's that computes."""
+        """List Intel's CPU, GPUs and NPUs: a plugin for Intel's devices needs one of them."""
         parts = [self["cpu-vendor"], self["intel-gpu"], self["intel-npu"]]
         found = [value for values in parts for value in values or () if value not in ("AuthenticAMD", "HygonGenuine")]
         return tuple(found) or (None if None in parts else ())
 
     def rocm(self) -> Fact:
+        """The version of ROCm."""
         if not self._linux():
             return None
         version = self._first("opt/rocm/.info/version").partition("-")[0]
         return (version,) if version else ()
 
     def vulkan(self) -> Fact:
+        """The name of the system's Vulkan loader."""
         if not self._linux():
             return None
         return ("libvulkan.so.1",) if self.system_library("libvulkan.so.1") else ()
@@ -283,7 +293,7 @@ KNOWN = tuple(_PROBES)
 
 
 def these_facts() -> Facts:
-    """The facts of this machine."""
+    """Make the facts of this machine."""
     from ortpack._installed import search_folders  # noqa: PLC0415 - only when something is asked
 
     return Facts(prefixes=search_folders())

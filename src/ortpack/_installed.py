@@ -1,10 +1,10 @@
-"""The runtimes that are installed: found, read and checked, but not loaded.
+"""Installed runtimes are found, read and checked here, but not loaded.
 
 A runtime is a folder `ortpack_runtimes/<name>/` with a `runtime.json` (docs/runtime-json.md). Only folders of
 installed packages are searched: never the working directory, never what `sys.path` or a library path variable adds.
 
-This module and the others on the way to a first result keep paths as text: importing pathlib took longer than all else
-that the loader does.
+This module and the others on the way to a first result keep paths as text, because importing pathlib takes longer than
+all else that the loader does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-SCHEMA = 1  # of runtime.json; a newer one is refused
+SCHEMA = 1  # the version of runtime.json that this loader reads; a newer one is refused
 RUNTIME, PLUGIN, EXTENSION = "runtime", "plugin", "extension"
 PLUGIN_API = 22  # ORT's API since which provider libraries can be registered
 CPU = "CPUExecutionProvider"  # every runtime has it
@@ -31,10 +31,10 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Need(Value):
-    """A fact of the machine that has to hold: to be at least, to be one of, or just to be there."""
+    """A requirement on one fact of the machine: its value is `at_least`, or `one_of`; with neither, it has a value."""
 
-    fact: str
-    mend: str  # what to tell the user
+    fact: str  # its name: docs/resolution.md has them
+    mend: str  # what the user can do where the requirement is not met
     at_least: str | None = None
     one_of: tuple[str, ...] = ()
 
@@ -52,16 +52,16 @@ class BaseRuntime(Value):
 
 
 class Runtime(Value):
-    """A runtime as its `runtime.json` describes it, or what adds execution providers to one."""
+    """A runtime as its `runtime.json` describes it; or a plugin or extension, which adds providers to a runtime."""
 
     name: str
     variant: str
     target: str
-    ort_version: str  # of plugins: their own version
-    api_version: int  # of ORT's C API, as the library has it; of plugins: the oldest that they work with
+    ort_version: str  # plugins: their own version
+    api_version: int  # the version of ORT's C API that the library has; plugins: the oldest that they work with
     linkage: str
     folder: str  # absolute, as is the file
-    file: str  # the library; of extensions: none, their folder stands here
+    file: str  # the library; extensions have none, their folder stands here
     providers: tuple[str, ...]
     devices: Mapping[str, tuple[str, ...]]  # device name -> its providers, in order; the first device is the default
     priority: int  # automatic mode takes the highest
@@ -74,7 +74,7 @@ class Runtime(Value):
     kind: str = RUNTIME  # or PLUGIN, or EXTENSION
     base: BaseRuntime | None = None  # plugins and extensions: what they need
     needs: tuple[Need, ...] = ()
-    extra: str = ""  # of ortpack, which installs it with all that it requires
+    extra: str = ""  # the extra of ortpack that installs it with all that it requires
 
     def __repr__(self) -> str:
         shown = (f"{name}={value!r}" for name, value in self.__dict__.items() if name not in _LONG)
@@ -87,7 +87,7 @@ class Runtime(Value):
 
     @property
     def library(self) -> Path:
-        """The library, absolute; of extensions: none, their folder stands here."""
+        """The library, absolute. Extensions have none, their folder stands here."""
         return _path(self.file)
 
     @property
@@ -96,7 +96,7 @@ class Runtime(Value):
         return f'pip install "ortpack[{self.extra or self.name}]"'
 
     def damage(self, *, hashes: bool = False) -> list[str]:
-        """What is wrong with the files on disk: missing or of another size and, with `hashes`, of other bytes."""
+        """Say what is wrong with the files: which are missing, have another size or, with `hashes`, other bytes."""
         found = []
         for name, expected in self.files.items():
             file = os.path.join(self.folder, name)
@@ -119,7 +119,7 @@ class Runtime(Value):
 
 
 class BrokenRuntime(Value):
-    """A runtime's folder whose `runtime.json` can't be used."""
+    """A runtime's folder whose `runtime.json` can't be used, and the reason."""
 
     name: str
     folder: str
@@ -131,7 +131,7 @@ class BrokenRuntime(Value):
         return _path(self.folder)
 
 
-_LONG = ("files", "requires", "provenance", "needs")  # of a runtime: more than one wants to see
+_LONG = ("files", "requires", "provenance", "needs")  # fields of a runtime that are too long for its `repr`
 
 
 def _path(text: str) -> Path:
@@ -141,7 +141,7 @@ def _path(text: str) -> Path:
 
 
 def search_folders() -> tuple[Path, ...]:
-    """Where runtimes are looked for, in order: beside this package, then the interpreter's site-packages."""
+    """List the folders where runtimes are looked for: beside this package, then the interpreter's site-packages."""
     return tuple(dict.fromkeys(map(_path, _folders())))
 
 
@@ -153,7 +153,7 @@ def _folders() -> tuple[str, ...]:
 
 
 def installed(folders: Iterable[str | os.PathLike[str]] | None = None) -> tuple[Runtime | BrokenRuntime, ...]:
-    """Every runtime below `folders`, by name; of two with one name, the one in the earlier folder."""
+    """Read every runtime below `folders`, sorted by name; of two with one name, the one in the earlier folder."""
     found: dict[str, Runtime | BrokenRuntime] = {}
     for folder in _folders() if folders is None else folders:
         place = os.path.join(folder, FOLDER)
@@ -168,7 +168,7 @@ def installed(folders: Iterable[str | os.PathLike[str]] | None = None) -> tuple[
 
 
 def installed_as(name: str) -> Runtime | BrokenRuntime | None:
-    """The one of that name among those that are installed; no other is looked at."""
+    """Read the installed runtime of that name; no other is looked at. None: there is none."""
     for folder in _folders():
         place = os.path.join(folder, FOLDER)
         if os.path.basename(name) == name and _is_runtime(place, name):
@@ -193,13 +193,13 @@ def _read_installed(folder: str, name: str) -> Runtime | BrokenRuntime:
 
 
 def absolute(path: str | os.PathLike[str]) -> str:
-    """The path from the root on; unlike `os.path.abspath` it leaves `..` alone, which may follow a link."""
+    """Make a path absolute. Unlike `os.path.abspath` this keeps `..`: after a link it leads elsewhere."""
     text = os.fsdecode(path)
     return text if os.path.isabs(text) else os.path.join(os.getcwd(), text)
 
 
 def read_runtime(folder: str | os.PathLike[str]) -> Runtime:
-    """The runtime in `folder`.
+    """Read the runtime in `folder`.
 
     Raises:
         RuntimeManifestError: `runtime.json` is missing, malformed, or of a newer schema; names the file and the key.
@@ -220,7 +220,7 @@ def read_runtime(folder: str | os.PathLike[str]) -> Runtime:
 
 
 class _SchemaError(ValueError):
-    pass
+    """A `runtime.json` is not as docs/runtime-json.md says; the message has the key."""
 
 
 def _runtime(folder: str, data: object) -> Runtime:
@@ -315,7 +315,7 @@ def _base(kind: str, data: dict[str, Any]) -> tuple[BaseRuntime | None, str | No
 
 
 def _in_package(distribution: str, version: str, path: str) -> tuple[str, str]:
-    """A file of an installed distribution; and if it is not there in that version, a sentence that says so."""
+    """Find a file of an installed distribution; where that version or the file is not there, say so as the second."""
     wanted = _normal(distribution)
     other = ""
     for folder in _folders():

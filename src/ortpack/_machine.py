@@ -1,4 +1,4 @@
-"""Facts about the machine and the Python process that runtimes are matched against."""
+"""The platform of this process (system, architecture, C library), which runtimes are compared with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Machine(Value):
 
 
 def this_machine() -> Machine:
-    """The machine and process that we run on; looks at no library and loads none."""
+    """Describe the platform that this process runs on; no library is looked at or loaded."""
     if sys.platform.startswith("linux"):
         arch = os.uname().machine.lower()
         if sys.maxsize < 2**32:  # a 32-bit Python under a 64-bit kernel

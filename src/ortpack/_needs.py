@@ -1,4 +1,4 @@
-"""What a runtime needs of the machine: pure verdicts, the first reason against it with the command that mends it."""
+"""A runtime's needs are compared with the machine; the first unmet one is told, with the command that mends it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ortpack._facts import Fact
     from ortpack._installed import Need, Runtime
 
-# How a sentence goes on when a fact is at hand but not enough, and when the thing is not there at all
+# Fact → how a message starts when the machine has it but that is not enough, and when the machine has none
 _SAYS = {
     "nvidia-gpu": ("the NVIDIA GPU is {have}", "this machine has no NVIDIA GPU"),
     "nvidia-driver": ("the NVIDIA driver is {have}", "this machine has no NVIDIA driver"),
@@ -34,14 +34,14 @@ class MachineFacts(Protocol):
     """What is known of a machine: `_facts.Facts`, or a description in a test."""
 
     def __getitem__(self, name: str) -> Fact:
-        """The values of a fact: none when the thing is not there; None when it is not known."""
+        """Look up the values of a fact: an empty tuple when the thing is not there, None when that is not known."""
 
     def find(self, requirement: Mapping[str, object]) -> Path | None:
-        """The file of a library that a runtime requires."""
+        """Find the file of a library that a runtime requires; None if it is not there."""
 
 
 class Unknown:
-    """A machine of which nothing is known: nothing speaks against anything."""
+    """A machine of which nothing is known, so that no need counts as unmet."""
 
     def __getitem__(self, name: str) -> Fact:
         return None
@@ -53,9 +53,9 @@ class Unknown:
 
 
 def unmet(runtime: Runtime, facts: MachineFacts) -> str | None:
-    """The first thing that `runtime` needs and the machine lacks, with what to do about it; None when all is there.
+    """Name the first thing that `runtime` needs and the machine lacks, and what to do; None when nothing is lacking.
 
-    What is not known is no reason against a runtime: loading it will tell.
+    A fact that is not known is no reason against a runtime: loading it will tell.
     """
     for need in runtime.needs:
         if reason := _unmet(need, facts):
@@ -86,7 +86,7 @@ def _unmet(need: Need, facts: MachineFacts) -> str | None:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """A version to compare with others: "1.32.0" is (1, 32, 0)."""
+    """Turn a version into a tuple that can be compared: "1.32.0" is (1, 32, 0)."""
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 

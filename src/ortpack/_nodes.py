@@ -1,6 +1,7 @@
-"""The operators of a model file, ONNX or ORT format, read without any package: for messages about models that failed.
+"""The operators of a model file, ONNX or ORT format, are read here, for messages about models that were refused.
 
-Nothing in the file is trusted: an offset that leads nowhere or a graph without an end is a ValueError.
+No package is needed. Nothing in the file is trusted: an offset that leads nowhere or a graph without an end is a
+ValueError.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ORT_IDENTIFIER = b"ORTM"  # bytes 4 to 8 of an ORT-format model
-_DEPTH = 64  # of graphs in graphs
+_DEPTH = 64  # how deep graphs may lie in nodes of graphs
 
 # Slots of ort.fbs
 _SESSION_MODEL, _MODEL_GRAPH, _GRAPH_NODES = 1, 7, 2
@@ -31,7 +32,7 @@ class Operator(NamedTuple):
 
     domain: str  # empty: ONNX's own
     name: str
-    opset: int  # of the domain, that the model is for; of an ORT-format model, the one that the operator is of
+    opset: int  # ONNX: the opset that the model imports; ORT format: the opset that defined the operator
 
     def __str__(self) -> str:
         return f"{self.domain or 'ai.onnx'}:{self.name} of opset {self.opset}"
@@ -43,7 +44,7 @@ def is_ort_format(data: bytes) -> bool:
 
 
 def operators(data: bytes) -> tuple[Operator, ...]:
-    """What the nodes of a model are, those of its subgraphs and functions included; each once.
+    """List the operators of a model's nodes, those of its subgraphs and functions included; each once.
 
     Raises:
         ValueError: the bytes are no model, or a damaged one.
@@ -60,11 +61,11 @@ def operators(data: bytes) -> tuple[Operator, ...]:
 
 
 class _Buffer:
-    """A FlatBuffer; tables are positions in it, 0 where a field is left out."""
+    """A FlatBuffer. A table is the position where it starts; 0 stands for a field that is left out."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.budget = 4 * len(data)  # of reads: a damaged file can lead to one table from many places
+        self.budget = 4 * len(data)  # reads that are left: a damaged file may lead to one table again and again
 
     def _read(self, form: str, at: int) -> int:
         self.budget -= 1
@@ -171,7 +172,7 @@ def _bytes(value: int | memoryview) -> memoryview:
 
 
 def _fields(data: memoryview) -> dict[int, list[int | memoryview]]:
-    """Field number → values, in order: numbers, or the bytes of texts and messages."""
+    """Read a protobuf message: field number → values, in order: numbers, or the bytes of texts and messages."""
     found: dict[int, list[int | memoryview]] = {}
     at = 0
     while at < len(data):

@@ -1,4 +1,4 @@
-"""Options of sessions: recorded here, applied to a runtime when a session is created."""
+"""Options of sessions. They are recorded here, and applied to a runtime's own when a session is created."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def _text(name: str, value: object) -> str:
 
 
 class SessionOptions:
-    """How a session is created. Belongs to no runtime, and may be used for any number of sessions.
+    """How a session is created. The options belong to no runtime, and may be used for any number of sessions.
 
-    Wrong values are refused when they are set, what a runtime does not support when a session is created.
+    A wrong value is refused when it is set. What a runtime does not support is refused when a session is created.
     """
 
     __slots__ = (
@@ -215,7 +215,7 @@ class SessionOptions:
 
     @property
     def graph_optimization_level(self) -> GraphOptimizationLevel:
-        """Which rewrites of the graph are allowed. Default: ORT_ENABLE_ALL."""
+        """Which optimizations of the graph are allowed. Default: ORT_ENABLE_ALL."""
         from ortpack._enums import GraphOptimizationLevel  # noqa: PLC0415 - slow to import
 
         return GraphOptimizationLevel(self._graph_optimization_level)
@@ -228,7 +228,7 @@ class SessionOptions:
 
     @property
     def inter_op_num_threads(self) -> int:
-        """Threads that run different nodes at once; 0: ONNX Runtime decides."""
+        """The number of threads that run different nodes at once; 0: ONNX Runtime decides."""
         return self._inter_op_num_threads
 
     @inter_op_num_threads.setter
@@ -237,7 +237,7 @@ class SessionOptions:
 
     @property
     def intra_op_num_threads(self) -> int:
-        """Threads that share the work of one node; 0: ONNX Runtime decides."""
+        """The number of threads that share the work of one node; 0: ONNX Runtime decides."""
         return self._intra_op_num_threads
 
     @intra_op_num_threads.setter
@@ -246,7 +246,7 @@ class SessionOptions:
 
     @property
     def log_severity_level(self) -> int:
-        """0 verbose, 1 info, 2 warning, 3 error, 4 fatal; -1: the default logger's."""
+        """What the session logs: 0 verbose, 1 info, 2 warning, 3 error, 4 fatal; -1: as the default logger."""
         return self._log_severity_level
 
     @log_severity_level.setter
@@ -255,7 +255,7 @@ class SessionOptions:
 
     @property
     def log_verbosity_level(self) -> int:
-        """How much is logged at severity 0."""
+        """How much the session logs at severity 0."""
         return self._log_verbosity_level
 
     @log_verbosity_level.setter
@@ -264,7 +264,7 @@ class SessionOptions:
 
     @property
     def logid(self) -> str:
-        """Names the session in the log."""
+        """The session's name in the log."""
         return self._logid
 
     @logid.setter
@@ -282,7 +282,7 @@ class SessionOptions:
 
     @property
     def profile_file_prefix(self) -> str:
-        """How names of profiles start; a time and `.json` follow."""
+        """The beginning of a profile's file name; the time and `.json` follow."""
         return self._profile_file_prefix
 
     @profile_file_prefix.setter
@@ -300,7 +300,7 @@ class SessionOptions:
 
     @property
     def use_per_session_threads(self) -> bool:
-        """Threads of its own for the session; False: those of `set_global_thread_pool_sizes`."""
+        """Whether the session has threads of its own; False: it uses those of `set_global_thread_pool_sizes`."""
         return self._use_per_session_threads
 
     @use_per_session_threads.setter
@@ -314,7 +314,7 @@ class SessionOptions:
         self._config[_text("key", key)] = _text("value", value)
 
     def get_session_config_entry(self, key: str) -> str:
-        """The entry's value.
+        """Look up an entry of the session configuration.
 
         Raises:
             NotFound: it was never set.
@@ -360,7 +360,7 @@ class SessionOptions:
         self._calls.append(("register_custom_ops_library", (_text("path", path),)))
 
     def add_provider(self, name: str, options: Mapping[str, object] | None = None) -> None:
-        """Use an execution provider, after those that were added before; for sessions without `providers=`."""
+        """Add an execution provider after those that were added before; sessions without `providers=` use them."""
         self._providers.append((_text("name", name), {str(key): str(value) for key, value in (options or {}).items()}))
 
     def add_provider_for_devices(

@@ -1,7 +1,8 @@
-"""Loads the libraries of pip's wheels that a provider needs, by absolute path and in order, before it is loaded.
+"""Libraries in pip's wheels that a provider needs are loaded here, by absolute path, before the provider itself.
 
-A provider's library names what it needs by file name alone (`libcudnn.so.9`). The system finds those that are in the
-process already, so loading pip's first makes it find them, whatever the search paths say.
+A provider's library names what it needs by file name alone (`libcudnn.so.9`). For such a name the system takes a
+library that is in the process already. So loading pip's libraries first makes the system use them, whatever the search
+paths say.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ _kept: dict[Path, object] = {}  # never unloaded
 def preload(
     requires: Iterable[Mapping[str, object]], find: Callable[[Mapping[str, object]], Path | None]
 ) -> list[Path]:
-    """Load what comes from pip; returns the files, in order.
+    """Load the required libraries that come from pip; return their files, in order.
 
     Args:
-        requires: of a `runtime.json`, in the order in which they are loaded.
-        find: the file of an entry; None leaves it to the system.
+        requires: the entries of a `runtime.json`, in the order in which they are loaded.
+        find: gives the file of an entry, or None to leave it to the system.
 
     Raises:
         RuntimeLoadError: a file is there but can't be loaded.
@@ -49,7 +50,7 @@ def preload(
 
 
 def refused(files: Iterable[Path]) -> list[str]:
-    """What the system says of each of these libraries that can't be loaded: ONNX Runtime only logs it."""
+    """List the system's reasons why some of these libraries can't be loaded, which ONNX Runtime only logs."""
     reasons = []
     for file in files:
         try:
@@ -63,5 +64,5 @@ def _load(file: Path) -> object:
     import ctypes  # noqa: PLC0415 - only where something is preloaded
 
     if sys.platform == "win32":
-        return ctypes.WinDLL(str(file), winmode=0x900)  # its own folder and the system's only
+        return ctypes.WinDLL(str(file), winmode=0x900)  # search its own folder and the system's only
     return ctypes.CDLL(str(file), mode=ctypes.RTLD_LOCAL)

@@ -1,4 +1,7 @@
-"""Why a reduced runtime refused a model, and what to do: `runtime.json` and the model are read when it is too late."""
+"""A reduced runtime's refusal of a model is explained here: why, and the command that mends it.
+
+`runtime.json` and the model are read for it only after the refusal, so that sessions that work pay nothing.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +23,21 @@ if TYPE_CHECKING:
 _VERSION = re.compile(r"ORT format model version \[(?P<version>[^\]]*)\] is not supported")
 _NO_KERNEL = re.compile(r"(?:Could not find an implementation|Failed to find kernel) for (?P<name>[\w.:]*)")
 _KERNEL = re.compile(r"(?P<domain>[^;]*);(?P<since>\d+)(?P<range>-(?P<until>\d+))?;(?P<name>\w+)")
-_THEIRS = re.compile(r"$|ai\.onnx\b|com\.microsoft\b|com\.ms\b|org\.pytorch\.aten$")  # domains of ONNX Runtime's own
+_OWN_DOMAINS = re.compile(r"$|ai\.onnx\b|com\.microsoft\b|com\.ms\b|org\.pytorch\.aten$")  # ONNX Runtime's
 
 
 def explained(error: OrtError, runtime: Runtime, model: str | bytes) -> OrtError:
-    """The error of a session that could not be made, saying what to do if that is known; else `error` itself.
+    """Make an error that says what to do when a session could not be made; return `error` itself if that is not known.
 
     Args:
-        error: what ONNX Runtime said.
-        runtime: the one that refused.
-        model: path or bytes.
+        error: what ONNX Runtime reported.
+        runtime: the runtime that refused the model.
+        model: the model's path or bytes.
     """
     try:
         said = json.loads((runtime.path / "runtime.json").read_text(encoding="utf-8"))
         data = model if isinstance(model, bytes) else Path(model).read_bytes()
-    except (OSError, ValueError):  # a library that nothing is known of
+    except (OSError, ValueError):  # a bare library has no `runtime.json`
         return error
     formats, minimal = said.get("model_formats", ()), said.get("minimal")
     if not is_ort_format(data):
@@ -72,10 +75,10 @@ def _missing(error: OrtError, name: str, data: bytes, said: dict[str, Any], mode
     lacking = tuple(sorted(set(_lacking(used, said["minimal"]["kernels"]))))
     if lacking:
         what = f"was built without {', '.join(map(str, lacking))}"
-    else:  # its operators are there, but not for all types
+    else:  # the operators are there, but not for all the types that the model uses
         what = f"was built without {name or 'a kernel'} for the types that the model uses"
     advice = f"To add what it needs: {_command(said, model)}"
-    if foreign := sorted({operator.domain for operator in lacking if not _THEIRS.match(operator.domain)}):
+    if foreign := sorted({operator.domain for operator in lacking if not _OWN_DOMAINS.match(operator.domain)}):
         advice += (
             f" Operators of {', '.join(foreign)} are not ONNX Runtime's own: register the library that has them with "
             "SessionOptions.register_custom_ops_library, and give it to that command as --custom-ops."
@@ -88,10 +91,15 @@ def _missing(error: OrtError, name: str, data: bytes, said: dict[str, Any], mode
 
 
 def _lacking(used: Iterable[Operator], kernels: Iterable[str]) -> Iterable[Operator]:
-    """The operators that no kernel serves, as `runtime.json` lists them: `ai.onnx;13-18;Cast<…>`, `ai.onnx;13;Relu`."""
+    """Yield the operators that no kernel serves.
+
+    Args:
+        used: the model's operators.
+        kernels: the runtime's, as `runtime.json` lists them: `ai.onnx;13-18;Cast<…>`, `ai.onnx;13;Relu`.
+    """
     ranges: dict[tuple[str, str], list[tuple[int, int | None]]] = {}
-    for line in kernels:
-        if found := _KERNEL.match(line):
+    for kernel in kernels:
+        if found := _KERNEL.match(kernel):
             domain = "" if found["domain"] == "ai.onnx" else found["domain"]
             until = int(found["until"]) if found["range"] else None
             ranges.setdefault((domain, found["name"]), []).append((int(found["since"]), until))
@@ -102,7 +110,7 @@ def _lacking(used: Iterable[Operator], kernels: Iterable[str]) -> Iterable[Opera
 
 
 def _command(said: dict[str, Any], model: str | bytes) -> str:
-    """What makes the runtime anew, with one more model."""
+    """Write the command that builds the runtime again, with this model added to its others."""
     minimal = said["minimal"]
     words = ["ortpack-build", "wheel", "minimal", "--name", minimal["distribution"], "--ort", said["ort_version"]]
     words += ["--target", said["target"]]

@@ -1,7 +1,7 @@
-"""Devices on the PCI bus as Windows' registry has them: values are read, nothing is opened, loaded or changed.
+"""Devices on the PCI bus are read from Windows' registry here: no device is opened, nothing is loaded or changed.
 
-A device that was taken out stays in the registry. So what is not there is not in the machine, and what is there may
-have been: enough for "no reason against it, loading will tell".
+The registry keeps devices that were taken out. So a device that it lacks is not in the machine, and one that it has may
+be gone: good enough to rule a runtime out, while loading the others will tell.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KINDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class PciDevice:
-    """One device, in the words of the registry."""
+    """One device, as the registry describes it."""
 
     hardware_ids: tuple[str, ...]  # "PCI\\VEN_10DE&DEV_2684&CC_030000", one of several spellings
     class_guid: str = ""  # "{4d36e968-…}": Windows' own class, empty where no driver is installed
@@ -32,17 +32,17 @@ class PciDevice:
 
     @property
     def vendor(self) -> str:
-        """As Linux spells it: "0x10de"; empty if it is not told."""
+        """The vendor's PCI number as Linux spells it, "0x10de"; empty if the registry does not tell."""
         return self._part("VEN_", 4)
 
     @property
     def model(self) -> str:
-        """As Linux spells it: "0x2684"; empty if it is not told."""
+        """The device's PCI number as Linux spells it, "0x2684"; empty if the registry does not tell."""
         return self._part("DEV_", 4)
 
     @property
     def kind(self) -> str:
-        """The PCI class as Linux spells it: "0x030000", or the first digits of it; empty if it is not told."""
+        """The PCI class as Linux spells it, "0x030000", or its first digits; empty if the registry does not tell."""
         return self._part("CC_", 6) or self._part("CC_", 4) or _KINDS.get(self.class_guid.lower(), "")
 
     def _part(self, prefix: str, digits: int) -> str:
@@ -55,7 +55,7 @@ class PciDevice:
 
 
 def pci_devices() -> list[PciDevice]:
-    """The devices that Windows knows on this machine's PCI bus.
+    """List the devices that Windows knows on this machine's PCI bus.
 
     Raises:
         OSError: there is no such registry, or it may not be read.
@@ -80,7 +80,7 @@ def pci_devices() -> list[PciDevice]:
         try:
             with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, rf"{_CLASS}\{driver}") as key:
                 return str(value(key, "DriverVersion") or "")
-        except OSError:  # the driver was removed, or its key is an administrator's
+        except OSError:  # the driver was removed, or only administrators may read its key
             return ""
 
     found = []

@@ -1,4 +1,4 @@
-"""Which runtime to use: a pure function of what is installed, the machine, and the user's wish.
+"""The choice of a runtime: a pure function of what is installed, the machine, and the user's wish.
 
 Every candidate gets a verdict with a reason, so that `explain()` and `doctor` can say why a runtime was or was not
 taken. Nothing here reads a file, the environment or the clock.
@@ -30,30 +30,31 @@ USABLE, REJECTED = "usable", "rejected"
 
 
 class Wish(Value):
-    """What the user asked for; nothing set means: the best that works here."""
+    """What the user asked for. A wish with nothing set is for the best runtime that works here."""
 
-    runtime: str | None = None  # by name
+    runtime: str | None = None  # its name
     device: str | None = None
     providers: tuple[str, ...] = ()
-    asked_by: str = "automatic"  # for messages: "ORTPACK_RUNTIME", "device=", …
+    asked_by: str = "automatic"  # where the wish comes from, for messages: "ORTPACK_RUNTIME", "device=", …
 
 
 class Candidate(Value):
-    """One runtime, or plugin or extension of one, and the verdict on it."""
+    """One runtime, plugin or extension, and the verdict on it."""
 
     runtime: Runtime | BrokenRuntime
     verdict: str  # USABLE or REJECTED
     reason: str
     base: Runtime | None = None  # usable plugins and extensions: the runtime that they are added to
-    unfit: bool = False  # rejected for what the machine lacks or for damage, not because something else was wished for
+    unfit: bool = False  # rejected because the machine lacks something or files are damaged, whatever the wish
 
     @property
     def usable(self) -> bool:
+        """Whether the runtime may be tried."""
         return self.verdict == USABLE
 
 
 class Resolution(Value):
-    """The outcome: every candidate in the order in which they are tried, rejected ones last."""
+    """The outcome of a choice: every candidate in the order in which they are tried, rejected ones last."""
 
     wish: Wish
     machine: Machine
@@ -71,7 +72,7 @@ class Resolution(Value):
 
     @property
     def passed_over(self) -> tuple[Candidate, ...]:
-        """What would have come before the chosen one, had the machine what it needs."""
+        """The candidates that the machine can't serve and that would otherwise have come before the chosen one."""
         chosen = self.chosen
         if chosen is None:
             return ()
@@ -88,7 +89,7 @@ class Resolution(Value):
 
 
 def describe(wish: Wish) -> str:
-    """The wish in a few words."""
+    """Say the wish in a few words."""
     if wish.runtime:
         return f"runtime {wish.runtime!r} ({wish.asked_by})"
     if wish.device:
@@ -108,8 +109,8 @@ def resolve(
     """Judge every runtime in `found`.
 
     Args:
-        found: what is installed, in any order: it does not matter.
-        machine: where they would run.
+        found: what is installed; its order does not matter.
+        machine: where the runtimes would run.
         wish: what the user asked for.
         damage: name of a runtime -> what is wrong with its files.
         facts: what is known of the machine's devices, drivers and libraries; asked only for what a candidate needs.
@@ -121,12 +122,13 @@ def resolve(
 
 
 def demand(resolution: Resolution) -> Runtime:
-    """The chosen runtime.
+    """Return the chosen runtime, or say why there is none.
 
     Raises:
         RuntimeNotFoundError: nothing is installed, or nothing of the wished name.
         RuntimeUnusableError: what is installed can't work here; the message has each one's reason.
-        UnknownDeviceError, UnknownProviderError: no installed runtime has what was wished for.
+        UnknownDeviceError: no installed runtime serves the wished device.
+        UnknownProviderError: no installed runtime has a wished provider.
     """
     if resolution.chosen:
         return resolution.chosen
@@ -177,15 +179,19 @@ def _priority(candidate: Candidate) -> int:
 
 
 def _rank(candidate: Candidate, wish: Wish) -> tuple[bool, bool, bool, int, str]:
-    """What is named comes first, then what is there for the wished device above all, then by priority."""
+    """The key by which candidates are sorted.
+
+    Usable ones come first; among them the named one, then those whose first device is the wished one, then the highest
+    priority.
+    """
     runtime = candidate.runtime
     devices = list(runtime.devices) if isinstance(runtime, Runtime) else []
-    beside = wish.device is not None and devices[:1] != [wish.device]
-    return (not candidate.usable, runtime.name != wish.runtime, beside, -_priority(candidate), runtime.name)
+    made_for_another = wish.device is not None and devices[:1] != [wish.device]
+    return (not candidate.usable, runtime.name != wish.runtime, made_for_another, -_priority(candidate), runtime.name)
 
 
 class _Judge:
-    """The verdict on one runtime at a time, with the others at hand: a plugin needs a runtime to work with."""
+    """Gives the verdict on one runtime at a time. It knows the others, because a plugin needs one of them."""
 
     def __init__(
         self,
@@ -224,7 +230,7 @@ class _Judge:
         return Candidate(runtime=runtime, verdict=USABLE, reason=reason, base=base)
 
     def _unwished(self, runtime: Runtime) -> str | None:
-        """The first reason why `runtime` is not what the user wants."""
+        """Give the first reason why `runtime` is not what the user asked for; None if it is."""
         wish = self._wish
         named = wish.runtime == runtime.name
         if wish.runtime and not named:
@@ -245,7 +251,7 @@ class _Judge:
         return None
 
     def _unfitness(self, runtime: Runtime) -> str | None:
-        """The first reason why `runtime` can't work on this machine, whoever asks."""
+        """Give the first reason why `runtime` can't work on this machine, whatever the wish; None if it can."""
         if runtime.name not in self._unfit:
             self._unfit[runtime.name] = self._find_unfitness(runtime)
         return self._unfit[runtime.name]
@@ -263,7 +269,7 @@ class _Judge:
         if runtime.base and runtime.base.missing:
             return runtime.base.missing
         if self._wish.device is not None and runtime.devices.get(self._wish.device) == (CPU,):
-            return None  # what it needs is for its other providers
+            return None  # `needs` and `requires` are about its other providers
         return unmet(runtime, self._facts)
 
     def _by_name(self, name: str) -> Runtime | None:
@@ -280,7 +286,7 @@ class _Judge:
                 return None, f'it extends the runtime {name!r}, which is not installed: pip install "ortpack[{name}]"'
             choice = [only]
         else:
-            # The plainest: least that can go wrong, and nothing loaded that is not needed
+            # The runtime of lowest priority has the fewest providers, so the least is loaded and can go wrong.
             choice = [r for r in self._found if r.kind == RUNTIME and not r.reduced]
             choice.sort(key=lambda r: (r.priority, tuple(-part for part in numbers(r.ort_version)), r.name))
         if not choice:

@@ -1,4 +1,4 @@
-"""The edge between resolution and the native world: reads the environment, loads libraries, keeps them."""
+"""Runtimes are loaded here: the environment is read, a runtime is resolved, and its library stays in the process."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class LoadedRuntime(Value):
 
 
 def runtimes() -> tuple[Runtime, ...]:
-    """The installed runtimes, by name. Folders that are broken are left out; `explain()` and `doctor` show them."""
+    """List the installed runtimes, by name. Broken folders are left out; `explain()` and `doctor` show them."""
     return tuple(runtime for runtime in installed() if isinstance(runtime, Runtime))
 
 
 def explain(device: str | None = None, providers: Sequence[str] = (), runtime: str | None = None) -> Resolution:
-    """Which runtime would be taken, and why each of the others would not. Loads nothing.
+    """Tell which runtime would be taken, and why each of the others would not. Nothing is loaded.
 
     `ORTPACK_RUNTIME` is taken into account; `ORTPACK_LIBRARY`, which names a file and needs no choice, is not.
     """
@@ -70,7 +70,7 @@ def explain(device: str | None = None, providers: Sequence[str] = (), runtime: s
 
 
 def _resolved(runtime: str | None = None) -> Resolution:
-    """As `explain`, but where a runtime is named and can be used the others are not looked at."""
+    """Resolve as `explain` does; where a runtime is named and can be used, the others are not looked at."""
     wish = _wish(device=None, providers=(), runtime=runtime)
     named = installed_as(wish.runtime) if wish.runtime else None
     if isinstance(named, Runtime) and named.kind == RUNTIME:
@@ -87,7 +87,7 @@ def _judge(found: Iterable[Runtime | BrokenRuntime], wish: Wish) -> Resolution:
 
 
 class _OnDemand:
-    """This machine's facts; their module is imported when a candidate needs one."""
+    """This machine's facts. Their module, which is slow to import, is imported when a candidate needs a fact."""
 
     def __getitem__(self, name: str) -> Fact:
         return _facts()[name]
@@ -104,7 +104,7 @@ def _facts() -> Facts:
 
 
 def _with_vendors(found: Iterable[Runtime | BrokenRuntime], wish: Wish) -> tuple[Runtime | BrokenRuntime, ...]:
-    """`found`, and vendors' plugins when the wish needs something that none of them has."""
+    """Add vendors' plugins to `found` when the wish names a runtime, device or provider that none of `found` has."""
     found = tuple(found)
     here = tuple(entry for entry in found if isinstance(entry, Runtime))
     no_name = wish.runtime is not None and all(wish.runtime != entry.name for entry in found)
@@ -129,9 +129,9 @@ def _wish(*, device: str | None, providers: tuple[str, ...], runtime: str | None
 
 
 def runtime() -> LoadedRuntime:
-    """The runtime that is used when nobody names one: `ORTPACK_LIBRARY`, `ORTPACK_RUNTIME`, or the best that works.
+    """Load the default runtime: that of `ORTPACK_LIBRARY` or `ORTPACK_RUNTIME`, or the best that works.
 
-    Resolved and loaded once; changes of the environment after that have no effect.
+    It is resolved and loaded once; changes of these variables after that have no effect.
 
     Raises:
         ResolutionError: nothing is installed, or nothing that works here.
@@ -148,20 +148,23 @@ def _default() -> LoadedRuntime:
 
 
 def load_runtime(name_or_path: str | os.PathLike[str]) -> LoadedRuntime:
-    """Load one runtime, beside any others that are loaded: give it to sessions as `runtime=`.
+    """Load one runtime, beside any others that are loaded. Sessions take the result as `runtime=`.
 
     Args:
         name_or_path: the name of an installed runtime; or the path of a runtime's folder, or of any ONNX Runtime
             library. A string with a path separator is a path.
 
     Raises:
-        RuntimeNotFoundError, RuntimeUnusableError, RuntimeManifestError, RuntimeLoadError: with what to do.
+        RuntimeNotFoundError: nothing of that name is installed, or the path does not exist.
+        RuntimeUnusableError: the runtime can't work on this machine.
+        RuntimeManifestError: its `runtime.json` can't be used.
+        RuntimeLoadError: its library can't be loaded, or is not ONNX Runtime.
     """
     return _load_named(name_or_path, None)
 
 
 def _load_named(name_or_path: str | os.PathLike[str], device: str | None) -> LoadedRuntime:
-    """As `load_runtime`; one that can't do all that it is for is taken if it can serve `device`."""
+    """Load as `load_runtime` does. A runtime whose accelerator can't work here is taken too if it serves `device`."""
     with _loading:
         if isinstance(name_or_path, str) and not _is_path(name_or_path):
             resolution = _resolved(name_or_path)
@@ -179,15 +182,18 @@ def select(
     runtime: LoadedRuntime | str | os.PathLike[str] | None,
     allow_fallback: bool = True,
 ) -> LoadedRuntime:
-    """The runtime for a session with these wishes.
+    """Load the runtime for a session with these wishes.
 
     Args:
-        allow_fallback: False to refuse a runtime that is only there because a better one can't work.
+        device: a device that it has to serve, if any.
+        providers: execution providers that it has to have, if any.
+        runtime: the runtime itself, or its name or path; None lets the others decide.
+        allow_fallback: False to refuse a runtime that would only be taken because a better one can't work.
 
     Raises:
         ResolutionError: when an explicit wish can't be met; nothing is taken in its stead.
     """
-    # CPU alone is no reason to leave the default
+    # Every runtime has the CPU's provider, so that one is no reason to leave the default runtime.
     named = tuple(provider for provider in providers or () if provider != CPU)
     with _loading:
         if runtime is not None or os.environ.get(LIBRARY_VARIABLE):
@@ -205,7 +211,11 @@ def select(
 
 
 def _serving(loaded: LoadedRuntime, device: str | None, providers: tuple[str, ...]) -> LoadedRuntime:
-    """`loaded`, with a plugin that adds the device or the providers if it does not have them itself."""
+    """Return `loaded`, or it with a plugin that adds the device or the providers if it does not have them itself.
+
+    Raises:
+        UnknownDeviceError: neither it nor a plugin serves the device.
+    """
     available = loaded.library.available_providers()
     lacking = tuple(name for name in providers if name not in available and name not in loaded.info.providers)
     if (device is None or device in loaded.info.devices) and not lacking:
@@ -239,7 +249,7 @@ def _is_path(text: str) -> bool:
 
 
 def next_best(loaded: LoadedRuntime, error: Exception) -> LoadedRuntime | None:
-    """For automatic mode: what comes after `loaded`, which failed with `error`; None when nothing does. Warns."""
+    """Load what automatic mode tries after `loaded`, which failed with `error`, and warn; None when nothing is left."""
     resolution = explain()
     after = [candidate for candidate in resolution.candidates if candidate.usable]
     names = [candidate.runtime.name for candidate in after]
@@ -251,7 +261,7 @@ def next_best(loaded: LoadedRuntime, error: Exception) -> LoadedRuntime | None:
 
 
 def _load_best(resolution: Resolution) -> LoadedRuntime:
-    """Load the best usable runtime; what can't be used is passed over with one warning, unless it was named."""
+    """Load the best usable runtime. What can't be used is passed over with one warning, unless it was named."""
     chosen = demand(resolution)
     if resolution.wish.runtime:
         return _load(chosen, resolution)
@@ -275,10 +285,10 @@ def _first_that_loads(candidates: Sequence[Candidate], failures: list[str]) -> L
 
 
 def _prove(loaded: LoadedRuntime) -> None:
-    """Let ONNX Runtime load the libraries of the default device's providers: having their names means nothing.
+    """Let ONNX Runtime load the libraries of the default device's providers: its list of names does not prove them.
 
     Raises:
-        OrtError: as ONNX Runtime reports it.
+        OrtError: a provider's library can't be loaded, as ONNX Runtime reports it.
     """
     if loaded.info.kind == PLUGIN:
         return  # its devices were seen when it was registered
@@ -293,7 +303,7 @@ def _prove(loaded: LoadedRuntime) -> None:
 
 
 def with_cause(error: OrtError, loaded: LoadedRuntime) -> OrtError:
-    """An error of adding a provider, with what the system says of a runtime's libraries that it can't load."""
+    """Add to an error of a provider what the system says of those of the runtime's libraries that it can't load."""
     own = loaded.info
     files = [own.path / name for name in own.files if own.path / name != own.library and _is_library(name)]
     if own.base and own.base.runtime:
@@ -314,7 +324,7 @@ def _load(found: Runtime, resolution: Resolution) -> LoadedRuntime:
 
 
 def _open_candidate(found: Runtime, base: Runtime | None) -> LoadedRuntime:
-    """Load a runtime's library, after what it requires from pip, and register the plugin."""
+    """Load what a runtime requires from pip, then its library; register it if it is a plugin."""
     requires = [*(base.requires if base else ()), *found.requires]
     if any(entry.get("from") == "pip" for entry in requires):
         from ortpack._preload import preload  # noqa: PLC0415
@@ -334,7 +344,7 @@ def _load_path(path: str | os.PathLike[str], *, asked_by: str) -> LoadedRuntime:
         raise RuntimeNotFoundError(f"{asked_by}: {path} does not exist")
     if os.path.isdir(path):
         found = read_runtime(path)
-        # Only plugins and extensions have anything to do with what else is installed
+        # Plugins and extensions need an installed runtime; a runtime needs nothing else.
         others = [] if found.kind == RUNTIME else [entry for entry in installed() if entry.name != found.name]
         resolution = _judge([found, *others], Wish(runtime=found.name, asked_by=asked_by))
         return _load(demand(resolution), resolution)
@@ -343,7 +353,7 @@ def _load_path(path: str | os.PathLike[str], *, asked_by: str) -> LoadedRuntime:
 
 
 def _described(path: str, library: Library) -> Runtime:
-    """What can be said of a bare library file: all that has no `runtime.json`."""
+    """Describe a library file that has no `runtime.json`, by what the library itself tells."""
     providers = tuple(library.available_providers())
     return Runtime(
         name=os.path.basename(path),

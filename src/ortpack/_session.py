@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
     Providers = Sequence[str | tuple[str, Mapping[str, object]]]
 
-_SERVICE = "AzureExecutionProvider"  # in many builds; runs operators that call services, and no others
-_ASSIGNMENT_API = 24  # since which a session can tell who got its nodes, if this entry is set
+_SERVICE = "AzureExecutionProvider"  # many builds have it; it only runs operators that call web services
+_ASSIGNMENT_API = 24  # ORT's API since which a session can tell which provider got which node, if this entry is set
 _ASSIGNMENT = "session.record_ep_graph_assignment_info"
 
 
 class PlacedNode(Value):
-    """A node of a model's graph, as it was when nodes were given to providers."""
+    """A node of a model's graph, as it was when ONNX Runtime assigned nodes to providers."""
 
     name: str
-    domain: str  # empty: ONNX's own
+    domain: str  # empty: the domain of ONNX itself
     operator: str
 
 
@@ -57,7 +57,7 @@ class NodeArg:
 
 
 class ModelMetadata:
-    """What a model says of itself."""
+    """What a model's file says about the model: its names, its version, and texts of its producer."""
 
     __slots__ = (
         "custom_metadata_map",
@@ -94,10 +94,14 @@ class ModelMetadata:
 def provider_list(
     providers: Providers | None, options: Sequence[Mapping[str, object]] | None
 ) -> list[tuple[str, dict[str, str]]]:
-    """Providers in one form, from any that the official package takes: names, (name, options), options beside.
+    """Bring providers into one form: (name, options) for each.
+
+    Args:
+        providers: names, or (name, options) tuples, as the official package takes them.
+        options: options for each of `providers`, when those are names only.
 
     Raises:
-        ValueError: what was given is none of these.
+        ValueError: what was given is neither, or a provider is given twice.
     """
     if isinstance(providers, str):
         raise ValueError(f"providers has to be a list, such as [{providers!r}]")
@@ -121,10 +125,11 @@ def provider_list(
 
 
 def _readable(path: str) -> None:
-    """Refuse what can't be a model, with a clearer message than ONNX Runtime's.
+    """Check that a path leads to a file, since ONNX Runtime's messages about others are unclear.
 
     Raises:
-        NoSuchFile, InvalidProtobuf: with the path.
+        NoSuchFile: there is nothing at the path, or nothing that can be read.
+        InvalidProtobuf: the path leads to a directory.
     """
     try:
         status = os.stat(path)
@@ -141,6 +146,8 @@ def _readable(path: str) -> None:
 class InferenceSession(Session):
     """A model, loaded and ready to run.
 
+    The first parameters are those of the official package, which is why there are so many.
+
     Args:
         path_or_bytes: the path of a model (`.onnx`, `.ort`), or its bytes.
         sess_options: how the session is created.
@@ -149,8 +156,8 @@ class InferenceSession(Session):
         device: a device that the runtime has to serve, such as "cpu" or "cuda"; instead of `providers`.
         runtime: which runtime to use: one that `load_runtime` returned, a name, or a path.
         disabled_optimizers: names of graph optimizers to leave out.
-        allow_fallback: False to refuse the CPU as a stand-in: an error if the best installed runtime can't be used, or
-            if the CPU would have to run nodes of a session on another device.
+        allow_fallback: False to refuse the CPU as a stand-in: it is an error then if the best installed runtime can't
+            be used, or if the CPU would have to run nodes of a session on another device.
 
     Raises:
         ResolutionError: the wish for a device, provider or runtime can't be met. Nothing is used in its stead.
@@ -204,7 +211,7 @@ class InferenceSession(Session):
                 if automatic and allow_fallback and self._accelerated(loaded):
                     following = next_best(loaded, error)
                 if following is None:
-                    from ortpack._refusal import explained  # noqa: PLC0415 - only for what failed
+                    from ortpack._refusal import explained  # noqa: PLC0415 - needed only after a failure
 
                     if (better := explained(error, loaded.info, model)) is error:
                         raise
@@ -213,6 +220,7 @@ class InferenceSession(Session):
 
     @staticmethod
     def _accelerated(loaded: LoadedRuntime) -> bool:
+        """Whether the runtime's default device has other providers than the CPU's."""
         return next(iter(loaded.info.devices.values())) != (CPU,)
 
     def _create(
@@ -224,7 +232,16 @@ class InferenceSession(Session):
         device: str | None,
         allow_fallback: bool,
     ) -> None:
-        """Load the model with one runtime."""
+        """Load the model with one runtime.
+
+        Args:
+            loaded: the runtime.
+            model: path or bytes.
+            options: this session's own copy.
+            wanted: (name, options) of each provider that the user named; none: those of the device.
+            device: the device that the user named, if any.
+            allow_fallback: as for the session.
+        """
         if not wanted and not options._devices:
             devices = loaded.info.devices
             wanted = [(name, {}) for name in devices[device if device is not None else next(iter(devices))]]
@@ -250,7 +267,7 @@ class InferenceSession(Session):
             self._warn_if_idle(names)
 
     def _warn_if_idle(self, names: set[str]) -> None:
-        """Make it heard when the providers that were asked for got no node: everything runs on the CPU then."""
+        """Warn when the providers that were asked for got no node: everything runs on the CPU then."""
         try:
             placed = self.placement()
         except errors.NotImplemented:
@@ -262,7 +279,7 @@ class InferenceSession(Session):
             )
 
     def placement(self) -> dict[str, tuple[PlacedNode, ...]]:
-        """Which provider runs which nodes, as ONNX Runtime assigned them; those of subgraphs included.
+        """Tell which provider runs which nodes, as ONNX Runtime assigned them; those of subgraphs included.
 
         Raises:
             NotImplemented: the runtime is older than ONNX Runtime 1.24, or a minimal build, and does not tell.
@@ -280,40 +297,47 @@ class InferenceSession(Session):
         return self._runtime
 
     def get_inputs(self) -> list[NodeArg]:
-        """The inputs that a run needs."""
+        """List the inputs that a run needs."""
         if self._inputs is None:
             self._inputs = [NodeArg(*port) for port in self._input_ports()]
         return self._inputs
 
     def get_outputs(self) -> list[NodeArg]:
+        """List the outputs that a run can give."""
         if self._outputs is None:
             self._outputs = [NodeArg(*port) for port in self._output_ports()]
         return self._outputs
 
     def get_overridable_initializers(self) -> list[NodeArg]:
-        """Weights that a run may give other values for."""
+        """List the weights that a run may give other values for."""
         return [NodeArg(*port) for port in self._initializer_ports()]
 
     def get_modelmeta(self) -> ModelMetadata:
+        """Read what the model's file says about the model."""
         return ModelMetadata(*self._metadata())
 
     def get_session_options(self) -> SessionOptions:
-        """A copy of the options that this session was created with."""
+        """Copy the options that this session was created with."""
         return self._options._copy()
 
     def get_providers(self) -> list[str]:
-        """The execution providers that this session really has, in order."""
+        """List the execution providers that this session really has, in order."""
         return list(self._provider_options)
 
     def get_provider_options(self) -> dict[str, dict[str, str]]:
-        """The options of each provider that were set, as strings."""
+        """Tell the options of each provider that were set, as strings."""
         return {name: dict(options) for name, options in self._provider_options.items()}
 
     def io_binding(self) -> IOBinding:
+        """Make an object that keeps inputs and outputs bound from run to run."""
         return IOBinding(self)
 
     def run_with_iobinding(self, iobinding: IOBinding, run_options: _binding.RunOptions | None = None) -> None:
-        """Run with the inputs and outputs that were bound."""
+        """Run with the inputs and outputs that were bound.
+
+        Raises:
+            InvalidArgument: the binding belongs to another session.
+        """
         if iobinding._session is not self:
             raise InvalidArgument("the IOBinding belongs to another session")
         iobinding._binding.run(run_options)
@@ -324,7 +348,7 @@ class InferenceSession(Session):
         input_dict_ort_values: Mapping[str, Any],
         run_options: _binding.RunOptions | None = None,
     ) -> list[OrtValue]:
-        """As `run`, with outputs as OrtValues; inputs may be OrtValues or arrays."""
+        """Run as `run` does, and return OrtValues; inputs may be OrtValues or arrays."""
         return [OrtValue(value) for value in self._run_with_values(output_names, input_dict_ort_values, run_options)]
 
     def disable_fallback(self) -> None:
@@ -343,10 +367,14 @@ def _append(
     """Add the providers to a session's options.
 
     Args:
-        kind: of the device that a plugin's provider shall use: "CPU", "GPU", "NPU", or None for the best.
+        native: the options.
+        loaded: the runtime that the session is for.
+        wanted: (name, options) of each provider, in order.
+        kind: the type of device that a plugin's provider shall use: "CPU", "GPU", "NPU", or None for the best.
 
     Raises:
-        UnknownProviderError: the runtime has none of that name.
+        UnknownProviderError: the runtime has no provider of that name.
+        UnknownDeviceError: a plugin's provider offers no device of that type.
         InvalidArgument: the CPU's provider comes before another.
     """
     available = loaded.library.available_providers()

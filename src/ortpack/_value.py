@@ -1,4 +1,4 @@
-"""What the loader's values have in common."""
+"""The base class of the loader's values: immutable objects with named fields, cheap to define."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ if TYPE_CHECKING:
 else:
 
     def dataclass_transform(**_: object) -> object:
-        """Tells type checkers of a class what it does; Python 3.10 has none."""
+        """Stands in for typing's decorator, which Python 3.10 does not have; type checkers see that one."""
         return lambda cls: cls
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 class Value:
-    """Fields that are given by keyword and never change; equal values have equal fields.
+    """A value has fields that are given by keyword and never change; values with equal fields are equal.
 
-    As a frozen dataclass with keyword-only fields is, but that takes 50 times as long to make as a plain class
-    (a named tuple 20 times), and the loader makes a dozen on the way to a first result.
+    It behaves as a frozen dataclass with keyword-only fields. Defining one of those takes 50 times as long as a plain
+    class (a named tuple 20 times), and the loader defines a dozen values on the way to a first result.
     """
 
     def __init__(self, **fields: object) -> None:
@@ -32,7 +32,7 @@ class Value:
             raise TypeError(f"{cls.__name__} has no {', '.join(fields)}")
 
     def _replace(self, **fields: object) -> Self:
-        """A copy with some fields changed."""
+        """Copy the value with some fields changed."""
         return type(self)(**{**self.__dict__, **fields})
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""Values of a runtime, and sessions with bound inputs and outputs."""
+"""Values in a runtime's own form (OrtValue), and inputs and outputs that stay bound to a session (IOBinding)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _TENSOR = 1
 _SEQUENCE = 2
 _SPARSE = 5
 
-# Devices by the names of the Python API, and what ONNX Runtime calls their memory.
+# Name of a device in the Python API → what ONNX Runtime calls its memory
 _MEMORY = {"cpu": "Cpu", "cuda": "Cuda", "dml": "DML", "webgpu": "WebGPU_Buffer", "cann": "Cann", "hip": "Hip"}
 _DEVICE = {memory.lower(): device for device, memory in _MEMORY.items()}
-_NUMBER = {"cpu": 0, "cuda": 1, "hip": 1, "cann": 3, "dml": 4}  # as in DLPack's and the official package's devices
+_NUMBER = {"cpu": 0, "cuda": 1, "hip": 1, "cann": 3, "dml": 4}  # what `device_type()` gives in the official package
 
 
 def _memory(device_type: str) -> str:
@@ -42,7 +42,7 @@ def _only_cpu(device_type: str) -> None:
 
 
 def element_type(kind: Any) -> int:
-    """The ONNX element type for what users give: its number, a name, or anything that is a dtype to NumPy.
+    """Find the ONNX element type that a user names by its number, its name, or anything that is a dtype to NumPy.
 
     Raises:
         InvalidArgument: there is no such type.
@@ -66,7 +66,7 @@ def _library() -> Library:
 
 
 class OrtDevice:
-    """Where memory lies."""
+    """A device whose memory holds values: its name and its number."""
 
     __slots__ = ("_id", "_name")
 
@@ -77,15 +77,19 @@ class OrtDevice:
 
     @staticmethod
     def make(ort_device_name: str, device_id: int, vendor_id: int = -1) -> OrtDevice:  # noqa: ARG004 - official name
+        """Make a device, as the official package does."""
         return OrtDevice(ort_device_name, device_id)
 
     def device_name(self) -> str:
+        """The device's name: `cpu`, `cuda`, …"""
         return self._name
 
     def device_id(self) -> int:
+        """The device's number."""
         return self._id
 
     def device_type(self) -> int:
+        """The number of the device's type in the official package; -1 where it has none."""
         return _NUMBER.get(self._name, -1)
 
     def __repr__(self) -> str:
@@ -95,7 +99,7 @@ class OrtDevice:
 class OrtValue:
     """A tensor, sequence or map that a runtime can take without conversion.
 
-    Made for the default runtime; a session of another one takes it too, as long as it lies in the CPU's memory.
+    It is made by the default runtime. A session of another runtime takes it too, if it lies in the CPU's memory.
     """
 
     __slots__ = ("__weakref__", "_value")
@@ -111,13 +115,13 @@ class OrtValue:
         device_id: int = 0,  # noqa: ARG003 - the CPU has one
         vendor_id: int = -1,  # noqa: ARG003
     ) -> OrtValue:
-        """A tensor over the array's memory, which it keeps alive; a copy when the array is not contiguous."""
+        """Make a tensor over the array's memory, which it keeps alive; of an array that is not contiguous, a copy."""
         _only_cpu(device_type)
         return cls(Value.from_array(_library(), numpy_obj))
 
     @classmethod
     def ortvalue_from_numpy_with_onnx_type(cls, data: NDArray[Any], onnx_element_type: int) -> OrtValue:
-        """The same, for an element type that the array's dtype does not tell (uint16 for bfloat16)."""
+        """Make a tensor of an element type that the array's dtype does not tell (uint16 for bfloat16)."""
         return cls(Value.from_array(_library(), data, onnx_element_type))
 
     @classmethod
@@ -129,7 +133,7 @@ class OrtValue:
         device_id: int = 0,  # noqa: ARG003
         vendor_id: int = -1,  # noqa: ARG003
     ) -> OrtValue:
-        """A tensor with memory of its own that nothing was written to yet."""
+        """Make a tensor with memory of its own that nothing was written to yet."""
         _only_cpu(device_type)
         return cls(Value.from_shape(_library(), [int(size) for size in shape], _element_type(element_type)))
 
@@ -146,7 +150,7 @@ class OrtValue:
 
     @classmethod
     def from_dlpack(cls, data: Any) -> OrtValue:
-        """A tensor over the memory of any object with `__dlpack__` that lies on the CPU."""
+        """Make a tensor over the memory of any object with `__dlpack__` that lies on the CPU."""
         return cls.ortvalue_from_numpy(np.from_dlpack(data))
 
     def __dlpack__(self, **options: Any) -> Any:
@@ -157,11 +161,11 @@ class OrtValue:
         return int(kind), int(number)
 
     def numpy(self) -> NDArray[Any]:
-        """The tensor as an array over the same memory, which the array keeps alive."""
+        """Make an array over the tensor's memory, which the array keeps alive."""
         return self._value.numpy()
 
     def to_python(self) -> Any:
-        """The value as `run` would return it: an array, a list, a dict, or None."""
+        """Make what `run` would return for the value: an array, a list, a dict, or None."""
         return self._value.to_python()
 
     def update_inplace(self, np_arr: NDArray[Any]) -> None:
@@ -169,39 +173,44 @@ class OrtValue:
         self._value.update(np_arr)
 
     def data_ptr(self) -> int:
-        """The address of the tensor's first element."""
+        """Tell the address of the tensor's first element."""
         return self._value.data_ptr
 
     def tensor_size_in_bytes(self) -> int:
+        """The size of the tensor's memory."""
         return self._value.nbytes
 
     def data_type(self) -> str:
-        """`tensor(float)`, `seq(tensor(int64))`, …"""
+        """Tell the value's type: `tensor(float)`, `seq(tensor(int64))`, …"""
         return self._value.data_type
 
     def element_type(self) -> int:
-        """The ONNX element type (`TensorProto.DataType`) of a tensor."""
+        """Tell the ONNX element type (`TensorProto.DataType`) of a tensor."""
         return self._value.element_type
 
     def shape(self) -> list[int]:
+        """The tensor's shape."""
         return self._value.shape
 
     def device_name(self) -> str:
-        """`cpu`, `cuda`, …"""
+        """Tell where the value lies: `cpu`, `cuda`, …"""
         name = self._value.device_name.lower()
         return _DEVICE.get(name, name)
 
     def has_value(self) -> bool:
-        """False for an optional that is empty."""
+        """Whether there is a value: an optional may be empty."""
         return self._value.has_value
 
     def is_tensor(self) -> bool:
+        """Whether the value is a dense tensor."""
         return self._value.kind == _TENSOR
 
     def is_tensor_sequence(self) -> bool:
+        """Whether the value is a sequence of tensors."""
         return self._value.kind == _SEQUENCE and self._value.data_type.startswith("seq(tensor(")
 
     def is_sparse_tensor(self) -> bool:
+        """Whether the value is a sparse tensor."""
         return self._value.kind == _SPARSE
 
 
@@ -224,15 +233,20 @@ class IOBinding:
     def bind_input(
         self, name: str, device_type: str, device_id: int, element_type: Any, shape: Sequence[int], buffer_ptr: int
     ) -> None:
-        """Bind memory of the caller, who has to keep it alive.
+        """Bind memory of the caller, who has to keep it alive. The parameters are the official package's.
 
         Args:
+            name: the input.
+            device_type: where the memory lies: "cpu", "cuda", …
+            device_id: the device's number.
             element_type: a dtype, or the number of an ONNX element type.
+            shape: the tensor's.
             buffer_ptr: the address of the first element.
         """
         self._binding.bind_input(name, self._over(device_type, device_id, element_type, shape, buffer_ptr))
 
     def bind_ortvalue_input(self, name: str, ortvalue: OrtValue) -> None:
+        """Bind an OrtValue, which is kept alive."""
         self._binding.bind_input(name, ortvalue)
 
     def bind_output(
@@ -244,7 +258,10 @@ class IOBinding:
         shape: Sequence[int] | None = None,
         buffer_ptr: int | None = None,
     ) -> None:
-        """Have ONNX Runtime make the output on a device or, with `buffer_ptr`, write it into the caller's memory."""
+        """Have ONNX Runtime make the output on a device or, with `buffer_ptr`, write it into the caller's memory.
+
+        The parameters are the official package's.
+        """
         if buffer_ptr is None:
             self._binding.bind_output_to_device(name, _memory(device_type), device_id)
             return
@@ -257,24 +274,28 @@ class IOBinding:
         self._binding.bind_output(name, ortvalue)
 
     def synchronize_inputs(self) -> None:
+        """Wait until bound inputs have reached their device."""
         self._binding.synchronize_inputs()
 
     def synchronize_outputs(self) -> None:
+        """Wait until bound outputs have been written."""
         self._binding.synchronize_outputs()
 
     def get_outputs(self) -> list[OrtValue]:
-        """The outputs of the last run, in the order in which they were bound."""
+        """List the outputs of the last run, in the order in which they were bound."""
         return [OrtValue(value) for value in self._binding.outputs()]
 
     def copy_outputs_to_cpu(self) -> list[Any]:
-        """Copies of the outputs of the last run, which the next one does not change."""
+        """Copy the outputs of the last run, so that the next run does not change them."""
         outputs = [value.to_python() for value in self._binding.outputs()]
         return [output.copy() if isinstance(output, np.ndarray) else output for output in outputs]
 
     def clear_binding_inputs(self) -> None:
+        """Forget every bound input."""
         self._binding.clear_inputs()
 
     def clear_binding_outputs(self) -> None:
+        """Forget every bound output."""
         self._binding.clear_outputs()
 
     def _over(self, device_type: str, device_id: int, kind: Any, shape: Sequence[int], pointer: int) -> Value:

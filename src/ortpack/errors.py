@@ -1,7 +1,7 @@
-"""Everything ortpack raises.
+"""The errors and warnings of ortpack.
 
-Two halves under one base: what ONNX Runtime itself reports (`OrtError`, with the class names of the official
-package), and what goes wrong before a runtime runs (`ResolutionError`).
+They have one base and are of two kinds: what ONNX Runtime itself reports (`OrtError`, with the class names of the
+official package), and what goes wrong before a runtime runs (`ResolutionError`).
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class FallbackWarning(RuntimeWarning):
 
 
 def warn_fallback(message: str) -> None:
-    """Give a FallbackWarning, at the line outside this package that led to it."""
+    """Issue a FallbackWarning that points at the line outside this package which led to it."""
     import sys  # noqa: PLC0415 - rare
     import warnings  # noqa: PLC0415
 
