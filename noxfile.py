@@ -83,11 +83,13 @@ def kit(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """ruff and mypy over everything."""
-    session.install("ruff==0.17.6", "mypy==2.4.1", "nox", "pytest", "hypothesis", "numpy>=2", "./build_tools")
+    """ruff and mypy over everything, and the contracts of what may import what."""
+    linters = ["ruff==0.17.6", "mypy==2.4.1", "import-linter==2.17"]
+    session.install(*linters, "nox", "pytest", "hypothesis", "numpy>=2", "./build_tools")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy", "src", "build_tools/ortpack_build", "tests", "benchmarks", "examples/mylib/src", "noxfile.py")
+    session.run("lint-imports", "--no-cache", env={"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'build_tools'}"})
 
 
 @nox.session
