@@ -54,7 +54,8 @@ def examine(*, verify: bool) -> dict[str, Any]:
             }
             for plugin in vendor_plugins(runtimes)
         ],
-        "damage": {entry.name: found for entry in runtimes if (found := entry.damage(hashes=verify))},
+        "damage": {entry.name: found for entry in runtimes if (found := entry.damage())},
+        "changes": {entry.name: found for entry in runtimes if (found := entry.changes(hashes=verify))},
         "verified": verify,
         "loaded": None,
         "error": None,
@@ -126,8 +127,8 @@ def _loaded(loaded: LoadedRuntime) -> dict[str, Any]:
 
 
 def healthy(report: dict[str, Any]) -> bool:
-    """Whether a runtime was loaded and no installed file is damaged."""
-    return report["error"] is None and not report["damage"]
+    """Whether a runtime was loaded and no library is damaged; if all files were verified, none may have changed."""
+    return report["error"] is None and not report["damage"] and not (report["verified"] and report["changes"])
 
 
 def doctor(*, as_json: bool, verify: bool) -> int:
@@ -160,7 +161,11 @@ def _text(report: dict[str, Any]) -> str:
         lines += [f"          offered: {device}" for device in loaded["devices"]]
     for name, problems in report["damage"].items():
         lines += [f"damaged   {name}: {problem}: reinstall the package that brought it" for problem in problems]
-    if report["verified"] and not report["damage"]:
+    for name, changes in report["changes"].items():
+        lines += [f"changed   {name}: {change}" for change in changes]
+    if report["changes"] and not report["verified"]:
+        lines.append("          as after strip, patchelf or codesign; if nobody changed it, reinstall the package")
+    if report["verified"] and not report["damage"] and not report["changes"]:
         lines.append("verified  every file is as it was installed")
     lines += [f"warning   {text}" for text in report["warnings"]]
     if report["error"]:

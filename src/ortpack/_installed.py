@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import site
+import sys
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from ortpack._value import Value
 from ortpack.errors import RuntimeManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 SCHEMA = 1  # the version of runtime.json that this loader reads; a newer one is refused
@@ -95,27 +96,50 @@ class Runtime(Value):
         """The command that installs it with all that it requires."""
         return f'pip install "ortpack[{self.extra or self.name}]"'
 
-    def damage(self, *, hashes: bool = False) -> list[str]:
-        """Say what is wrong with the files: which are missing, have another size or, with `hashes`, other bytes."""
+    def damage(self) -> list[str]:
+        """Say what keeps the libraries from being loaded: which are missing, or cut off.
+
+        Another size alone is none: packagers strip, patch and sign what they pack. `changes` has it.
+        """
         found = []
-        for name, expected in self.files.items():
-            file = os.path.join(self.folder, name)
+        for name, file, size, _ in self._packed():
+            try:
+                whole = os.stat(file).st_size == size
+            except OSError:
+                if is_library(name):
+                    found.append(f"{name} is missing")
+                continue
+            if not whole and is_library(name) and (reason := _no_library(file)):
+                found.append(f"{name}: {reason}")
+        return found
+
+    def changes(self, *, hashes: bool = False) -> list[str]:
+        """Say how the files on disk differ from those that were packed: in size and, with `hashes`, in their bytes.
+
+        Python's modules of an application that was made of them are in its archive, so none is missed there.
+        """
+        found = []
+        for name, file, expected, sha256 in self._packed():
             try:
                 size = os.stat(file).st_size
             except OSError:
-                found.append(f"{name} is missing")
+                if not is_library(name) and not (name.endswith(".py") and getattr(sys, "frozen", False)):
+                    found.append(f"{name} is missing")
                 continue
-            if size != expected["size"]:
-                found.append(f"{name} has {size:,} bytes instead of {expected['size']:,}")
-            elif hashes and _sha256(file) != expected["sha256"]:
+            if size != expected:
+                found.append(f"{name} has {size:,} bytes instead of {expected:,}")
+            elif hashes and sha256 and _sha256(file) != sha256:
                 found.append(f"{name} has other bytes than were installed (SHA-256 differs)")
-        for name, expected_size in (self.base.files if self.base else {}).items():
-            file = os.path.join(os.path.dirname(self.folder), str(self.base and self.base.runtime), name)
-            if not os.path.isfile(file):
-                found.append(f"{file} is missing")
-            elif (size := os.stat(file).st_size) != expected_size:
-                found.append(f"{file} has {size:,} bytes instead of {expected_size:,}")
         return found
+
+    def _packed(self) -> Iterator[tuple[str, str, int, str]]:
+        """Give each file that was packed: the name that messages call it, path, size and SHA-256."""
+        for name, entry in self.files.items():
+            yield name, os.path.join(self.folder, name), entry["size"], entry["sha256"]
+        if self.base and self.base.runtime:
+            for name, size in self.base.files.items():
+                file = os.path.join(os.path.dirname(self.folder), self.base.runtime, name)
+                yield file, file, size, ""
 
 
 class BrokenRuntime(Value):
@@ -132,6 +156,22 @@ class BrokenRuntime(Value):
 
 
 _LONG = ("files", "requires", "provenance", "needs")  # fields of a runtime that are too long for its `repr`
+
+
+def is_library(name: str) -> bool:
+    """Tell whether a file of that name is a native library."""
+    return name.endswith((".so", ".dylib", ".dll")) or ".so." in os.path.basename(name)
+
+
+def _no_library(file: str) -> str:
+    """Say what is wrong with a library's file as far as its headers tell; empty if nothing is."""
+    from ortpack._binary import NotALibraryError, identify  # noqa: PLC0415 - only for files of another size
+
+    try:
+        identify(file)
+    except (NotALibraryError, OSError) as error:
+        return str(error)
+    return ""
 
 
 def _path(text: str) -> Path:

@@ -17,6 +17,7 @@ from ortpack._installed import (
     absolute,
     installed,
     installed_as,
+    is_library,
     read_runtime,
 )
 from ortpack._machine import this_machine
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from ortpack import _frozen  # noqa: F401 - cx_Freeze reads it
     from ortpack._binding import Library
     from ortpack._facts import Fact, Facts
 
@@ -305,17 +307,13 @@ def _prove(loaded: LoadedRuntime) -> None:
 def with_cause(error: OrtError, loaded: LoadedRuntime) -> OrtError:
     """Add to an error of a provider what the system says of those of the runtime's libraries that it can't load."""
     own = loaded.info
-    files = [own.path / name for name in own.files if own.path / name != own.library and _is_library(name)]
+    files = [own.path / name for name in own.files if own.path / name != own.library and is_library(name)]
     if own.base and own.base.runtime:
         files += [own.path.parent / own.base.runtime / name for name in own.base.files]
     from ortpack._preload import refused  # noqa: PLC0415 - something has failed
 
     reasons = [reason for reason in refused(files) if reason not in str(error)]
     return type(error)(f"{error}: {'; '.join(reasons)}") if reasons else error
-
-
-def _is_library(name: str) -> bool:
-    return name.endswith((".so", ".dylib", ".dll")) or ".so." in name
 
 
 def _load(found: Runtime, resolution: Resolution) -> LoadedRuntime:

@@ -231,6 +231,33 @@ def test_doctor_finds_changed_bytes_when_asked_to_verify(site: Site, tmp_path: P
     assert "SHA-256 differs" in done.stdout
 
 
+def test_a_library_that_a_packager_stripped_is_used_and_doctor_tells(site: Site) -> None:
+    folder = site.add("cpu", release=OLDER)
+    (file,) = folder.glob("lib*")
+    content = bytes(file.read_bytes())
+    file.unlink()
+    file.write_bytes(content)
+    subprocess.run(["strip", "--strip-unneeded", file], check=True)
+    assert file.stat().st_size < len(content)
+    assert site.code(VERSION).stdout.split()[0] == OLDER
+    done = site.run("-m", "ortpack", "doctor", COLUMNS="200")
+    assert done.returncode == 0, done.stdout
+    assert f"changed   cpu: {file.name} has {file.stat().st_size:,} bytes instead of {len(content):,}" in done.stdout
+    assert site.run("-m", "ortpack", "doctor", "--verify").returncode == 1
+
+
+def test_a_library_that_was_cut_off_is_damage_whatever_else_is_there(site: Site) -> None:
+    folder = site.add("cpu")
+    (file,) = folder.glob("lib*")
+    content = file.read_bytes()
+    file.unlink()
+    file.write_bytes(content[:20_000_000])
+    message = last_line(site.code(VERSION))
+    assert f"{file.name}: the file is truncated: 20,000,000 bytes of" in message
+    assert "reinstall the package that brought it" in message
+    assert site.run("-m", "ortpack", "doctor").returncode == 1
+
+
 def test_doctor_without_any_runtime_exits_1_and_names_the_folders(site: Site) -> None:
     done = site.run("-m", "ortpack", "doctor")
     assert done.returncode == 1

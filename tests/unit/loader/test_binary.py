@@ -61,7 +61,42 @@ def test_both_halves_of_a_universal_library_are_told(file: Path) -> None:
         identify(file)
 
 
-@pytest.mark.parametrize("content", [elf()[:-1], elf()[:30], pe()[:-1], pe()[:80]])
+def macho(length: int = 200) -> bytes:
+    """A 64-bit Mach-O header with one segment of `length` bytes."""
+    segment = struct.pack("<II16sQQQQIIII", 0x19, 72, b"__TEXT", 0, length, 0, length, 5, 5, 0, 0)
+    header = b"\xcf\xfa\xed\xfe" + struct.pack("<7I", 0x0100000C, 0, 6, 1, len(segment), 0, 0)
+    return (header + segment).ljust(length, b"\0")
+
+
+def universal(inner: bytes) -> bytes:
+    head = b"\xca\xfe\xba\xbe" + struct.pack(">I5I", 1, 0x0100000C, 0, 100, 200, 0)
+    return (head.ljust(100, b"\0") + inner).ljust(300, b"\0")
+
+
+def test_headers_are_found_wherever_a_packager_put_them(file: Path) -> None:
+    """patchelf moves those of the segments to the end of the file, or beyond the first page."""
+    whole = bytearray(elf(length=9000))
+    whole[32:40] = struct.pack("<Q", 8000)
+    whole[8000:8056] = whole[64:120]
+    whole[64:120] = bytes(56)
+    file.write_bytes(whole)
+    assert identify(file).arches == ("x86_64",)
+    for end in (8999, 8010):
+        file.write_bytes(whole[:end])
+        with pytest.raises(NotALibraryError, match="truncated"):
+            identify(file)
+
+
+@pytest.mark.parametrize("content", [macho(), universal(macho())])
+def test_whole_libraries_of_macos_are_told(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    assert identify(file).arches == ("arm64",)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [elf()[:-1], elf()[:30], pe()[:-1], pe()[:80], macho()[:-1], macho()[:60], macho()[:20], universal(macho(201))],
+)
 def test_a_truncated_library_is_told(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(NotALibraryError, match="truncated"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shutil
 import sys
 import sysconfig
 from pathlib import Path
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
     Install = Callable[..., Path]
 
 
+def find_binding() -> Path:
+    """A whole native library."""
+    spec = importlib.util.find_spec("ortpack._binding")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin)
+
+
 def test_a_runtime_is_found_with_its_absolute_library(install: Install, tmp_path: Path) -> None:
     folder = install()
     (found,) = installed([tmp_path])
@@ -26,7 +36,7 @@ def test_a_runtime_is_found_with_its_absolute_library(install: Install, tmp_path
     assert found.library == folder / "libonnxruntime.so"
     assert found.library.is_absolute()
     assert found.devices == {"cpu": ("CPUExecutionProvider",)}
-    assert found.damage(hashes=True) == []
+    assert found.damage() == found.changes(hashes=True) == []
 
 
 def test_the_first_folder_wins_over_later_ones_of_the_same_name(install: Install, tmp_path: Path) -> None:
@@ -73,14 +83,35 @@ def test_what_a_runtime_shows_of_itself_is_short(install: Install) -> None:
     assert "sha256" not in repr(found)
 
 
-def test_a_file_that_changed_size_or_bytes_is_damage(install: Install) -> None:
+def test_other_bytes_or_another_size_are_changes_and_no_damage(install: Install) -> None:
     runtime = read_runtime(install(content=b"abd"))
-    assert runtime.damage() == []  # same size: only the hash tells
-    assert "SHA-256" in runtime.damage(hashes=True)[0]
-    runtime.library.write_bytes(b"ab")
-    assert runtime.damage() == ["libonnxruntime.so has 2 bytes instead of 3"]
+    assert runtime.damage() == runtime.changes() == []  # same size: only the hash tells
+    assert "SHA-256" in runtime.changes(hashes=True)[0]
+    shutil.copy(find_binding(), runtime.library)  # a whole library, as one that was stripped
+    assert runtime.damage() == []
+    assert "instead of 3" in runtime.changes()[0]
+
+
+def test_a_library_that_is_missing_or_cut_off_is_damage(install: Install) -> None:
+    runtime = read_runtime(install())
+    runtime.library.write_bytes(find_binding().read_bytes()[:-100])
+    assert "libonnxruntime.so: the file is truncated" in runtime.damage()[0]
+    runtime.library.write_bytes(b"<html>")
+    assert "no native library" in runtime.damage()[0]
     runtime.library.unlink()
     assert runtime.damage() == ["libonnxruntime.so is missing"]
+    assert runtime.changes() == []
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_module_in_an_application_s_archive_is_not_missed(
+    install: Install, monkeypatch: pytest.MonkeyPatch, frozen: bool
+) -> None:
+    monkeypatch.setattr(sys, "frozen", frozen, raising=False)
+    entry = {"sha256": "", "size": 75}
+    runtime = read_runtime(install(files={"__init__.py": entry, "libonnxruntime.so": {"sha256": "", "size": 3}}))
+    assert runtime.damage() == []
+    assert runtime.changes() == ([] if frozen else ["__init__.py is missing"])
 
 
 @pytest.mark.parametrize(
