@@ -10,7 +10,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_LOADER = {"binding": ("**/*.cpp", "**/*.h"), "ortpack": ("*.py", "*.pyi", "py.typed")}
+_LOADER = {"binding": ("**/*.cpp", "**/*.h"), "ortpack": ("*.py", "*.pyi", "py.typed", "_pyinstaller/*.py")}
 
 
 class Variants(BuildHookInterface):  # type: ignore[type-arg]

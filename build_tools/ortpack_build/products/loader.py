@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from ortpack_build.toolchain import Toolchain
 
 _PACKAGE = "ortpack"
-_MODULES = ("*.py", "*.pyi", "py.typed")
+_MODULES = ("*.py", "*.pyi", "py.typed", "_pyinstaller/*.py")
 _FORMAT = 2  # of a module; part of its key. 1 needed musl by the name libc.so
 _INIT = f"PyInit_{MODULE_FILE.partition('.')[0]}"
 
@@ -206,13 +206,21 @@ def _contents(
     name = f"{metadata.name.replace('-', '_')}-{metadata.version}"
     info = f"{name}.dist-info"
     package = tree / "src" / _PACKAGE
-    files = {f"{_PACKAGE}/{file.name}": file.read_bytes() for pattern in _MODULES for file in package.glob(pattern)}
+    modules = [file for pattern in _MODULES for file in package.glob(pattern)]
+    files = {f"{_PACKAGE}/{file.relative_to(package).as_posix()}": file.read_bytes() for file in modules}
     files[f"{_PACKAGE}/{MODULE_FILE}"] = module.read_bytes()
     files |= {f"{info}/licenses/{name}": file.read_bytes() for name, file in texts.items()}
     files[f"{info}/METADATA"] = str(metadata.as_rfc822()).encode()
+    if metadata.entrypoints:
+        groups = [[f"[{group}]", *_lines(entries)] for group, entries in metadata.entrypoints.items()]
+        files[f"{info}/entry_points.txt"] = "\n".join(line for group in groups for line in [*group, ""]).encode()
     lines = ["Wheel-Version: 1.0", f"Generator: ortpack-build {__version__}", "Root-Is-Purelib: false", f"Tag: {tag}"]
     files[f"{info}/WHEEL"] = ("\n".join(lines) + "\n").encode()
     return name, wheel.with_record(files, info)
+
+
+def _lines(entries: Mapping[str, str]) -> list[str]:
+    return [f"{name} = {value}" for name, value in entries.items()]
 
 
 def _is_one(requirement: Requirement, names: Sequence[str]) -> bool:
