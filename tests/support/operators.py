@@ -34,6 +34,7 @@ def operators() -> dict[str, list[str]]:
 def text() -> str:
     """The file."""
     lines = [
+        "#:schema ../schemas/operators.json",
         "# The operators that ONNX Runtime knows, to tell a wrong name in an operator config from a right one.",
         "# Generated: python -m support.operators (in tests/, with the official package installed).",
         "schema = 1",

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
-from inspect import cleandoc
 from typing import TYPE_CHECKING, TypeVar
-
-import msgspec
 
 from ortpack_build.base.data_file import read, shipped_folder
 from ortpack_build.base.errors import ManifestError
@@ -74,22 +70,6 @@ def _kind(path: Path) -> object:
         return tomllib.loads(path.read_text(encoding="utf-8")).get("kind")
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return None
-
-
-def schema() -> str:
-    """The JSON schema of all manifests, for editors: the text of `variants/schema.json`."""
-    models = (Variant, PartFile, TargetsFile, PoliciesFile, ProvidersFile, PackagesFile)
-    references, components = msgspec.json.schema_components(models, ref_template="#/$defs/{name}")
-    for component in components.values():  # as Python 3.13 has texts of classes, on every Python
-        if "description" in component:
-            component["description"] = cleandoc(component["description"])
-    whole = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Manifests of ortpack-build; written by `ortpack-build schema`",
-        "anyOf": list(references),
-        "$defs": components,
-    }
-    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
 _N = TypeVar("_N", Target, Policy, Package)

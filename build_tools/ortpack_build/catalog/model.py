@@ -29,15 +29,15 @@ ServedDevice = Literal["nvidia-gpu", "amd-gpu", "intel-gpu", "intel-npu", "direc
 class Target(Model, frozen=True, kw_only=True):
     """A platform to make runtimes for."""
 
-    name: Name
-    os: Os
-    arch: str
+    name: Annotated[Name, Meta(description="What it is called everywhere")]
+    os: Annotated[Os, Meta(description="Operating system")]
+    arch: Annotated[str, Meta(description="Processor, as runtime.json says it")]
     machine: Annotated[
         str, Meta(description="The processor as the header of a native library names it, in LIEF's words, e.g. X86_64")
     ]
-    policy: Annotated[str, Meta(description="The line of policies.toml that says what the system gives")]
+    policy: Annotated[str, Meta(description="The entry of policies.toml that says what the system gives")]
     runs_on: Annotated[tuple[str, ...], Meta(description="Hosts (target names) that can run its binaries")]
-    libc: Literal["glibc", "musl"] | None = None
+    libc: Annotated[Literal["glibc", "musl"] | None, Meta(description="C library, on Linux")] = None
     emulator: Annotated[str | None, Meta(description="Program that runs its binaries on other machines")] = None
     marker: Annotated[
         str | None, Meta(description="Environment marker (PEP 508) of such machines; None: no marker tells them apart")
@@ -45,16 +45,16 @@ class Target(Model, frozen=True, kw_only=True):
 
 
 class TargetsFile(Model, frozen=True, kw_only=True):
-    """targets.toml"""
+    """targets.toml: the platforms that runtimes are made for."""
 
     schema: Literal[1]
-    targets: tuple[Target, ...]
+    targets: Annotated[tuple[Target, ...], Meta(description="Every platform")]
 
 
 class Policy(Model, frozen=True, kw_only=True):
     """What runtimes may take from a kind of system."""
 
-    name: Name
+    name: Annotated[Name, Meta(description="What targets call it by")]
     libraries: Annotated[
         dict[str, tuple[str, ...]], Meta(description="Where libraries come from → their names or patterns")
     ]
@@ -71,14 +71,14 @@ class Policy(Model, frozen=True, kw_only=True):
 
 
 class PoliciesFile(Model, frozen=True, kw_only=True):
-    """policies.toml"""
+    """policies.toml: what a runtime may take from the system that it is installed on."""
 
     schema: Literal[1]
-    policies: tuple[Policy, ...]
+    policies: Annotated[tuple[Policy, ...], Meta(description="Every kind of system")]
 
 
 class ProvidersFile(Model, frozen=True, kw_only=True):
-    """providers.toml"""
+    """providers.toml: the execution providers, spelt as ONNX Runtime does."""
 
     schema: Literal[1]
     providers: Annotated[tuple[str, ...], Meta(description="Every execution provider that a variant may name")]
@@ -101,27 +101,30 @@ class Package(Model, frozen=True, kw_only=True):
 
 
 class PackagesFile(Model, frozen=True, kw_only=True):
-    """packages.toml"""
+    """packages.toml: vendors' distributions with libraries that runtimes need at run time."""
 
     schema: Literal[1]
-    packages: tuple[Package, ...]
+    packages: Annotated[tuple[Package, ...], Meta(description="Every distribution that a variant may name")]
 
 
 class Need(Model, frozen=True, kw_only=True):
     """A fact of the machine that a runtime can't do without."""
 
-    fact: Literal[
-        "nvidia-gpu",
-        "nvidia-driver",
-        "cuda-driver",
-        "cuda-compute",
-        "amd-gpu",
-        "intel-device",
-        "qualcomm-npu",
-        "directx",
-        "windows-build",
-        "vulkan",
-        "rocm",
+    fact: Annotated[
+        Literal[
+            "nvidia-gpu",
+            "nvidia-driver",
+            "cuda-driver",
+            "cuda-compute",
+            "amd-gpu",
+            "intel-device",
+            "qualcomm-npu",
+            "directx",
+            "windows-build",
+            "vulkan",
+            "rocm",
+        ],
+        Meta(description="What is looked up on the machine"),
     ]
     mend: Annotated[str, Meta(description="What to do about it, for people")]
     os: Annotated[tuple[Os, ...], Meta(description="Where it counts; everywhere if empty")] = ()
@@ -131,7 +134,7 @@ class Need(Model, frozen=True, kw_only=True):
 class NativeFile(Model, frozen=True, kw_only=True):
     """A native library to take out of an official wheel."""
 
-    os: Os
+    os: Annotated[Os, Meta(description="Whose wheels have it")]
     member: Annotated[str, Meta(description="Path in the wheel; {ort} is the release")]
     exports: Annotated[tuple[str, ...], Meta(description="Symbols that it must export")]
     may_export: Annotated[tuple[str, ...], Meta(description="Symbols that it may export as well")] = ()
@@ -149,11 +152,11 @@ class PinnedWheel(Model, frozen=True, kw_only=True):
         version: of a plugin, which has versions of its own.
     """
 
-    ort: Release | None = None
-    version: str | None = None
-    target: str
-    tag: str
-    file: Annotated[str, Meta(pattern=r"^[^/\\]+\.whl$")]
+    ort: Annotated[Release | None, Meta(description="ONNX Runtime release, of a runtime")] = None
+    version: Annotated[str | None, Meta(description="Version of a plugin, which has one of its own")] = None
+    target: Annotated[str, Meta(description="Platform that it is for")]
+    tag: Annotated[str, Meta(description="Platform tag that our wheel gets: what its binaries need")]
+    file: Annotated[str, Meta(pattern=r"^[^/\\]+\.whl$", description="The official wheel's file name")]
     sha256: Sha256
 
     @property
@@ -165,26 +168,26 @@ class PinnedWheel(Model, frozen=True, kw_only=True):
 class OfficialSize(Model, frozen=True, kw_only=True):
     """All files that an official release takes on its index, to compare with."""
 
-    version: str
-    wheels: Annotated[int, Meta(ge=1)]
-    bytes: Annotated[int, Meta(ge=1)]
+    version: Annotated[str, Meta(description="Release")]
+    wheels: Annotated[int, Meta(ge=1, description="How many files")]
+    bytes: Annotated[int, Meta(ge=1, description="Their size")]
 
 
 class PrebuiltOrigin(Model, frozen=True, kw_only=True):
     """Official binaries."""
 
-    distribution: str
+    distribution: Annotated[str, Meta(description="The official distribution")]
     licenses: Annotated[tuple[str, ...], Meta(description="Licence texts of what is taken out, paths in the wheel")]
-    files: tuple[NativeFile, ...]
-    wheels: tuple[PinnedWheel, ...]
+    files: Annotated[tuple[NativeFile, ...], Meta(description="What is taken out")]
+    wheels: Annotated[tuple[PinnedWheel, ...], Meta(description="The pinned wheels")]
     official: Annotated[tuple[OfficialSize, ...], Meta(description="Sizes of the official releases")] = ()
 
 
 class Extends(Model, frozen=True, kw_only=True):
     """Providers for another variant's runtime, from the same official wheels."""
 
-    variant: str
-    targets: Annotated[tuple[str, ...], Meta(min_length=1)]
+    variant: Annotated[str, Meta(description="Whose runtime")]
+    targets: Annotated[tuple[str, ...], Meta(min_length=1, description="Where it is made")]
     files: Annotated[tuple[NativeFile, ...], Meta(description="Laid beside the other's; none: it has them")] = ()
 
 
@@ -201,7 +204,7 @@ class Plugin(Model, frozen=True, kw_only=True):
 class Kernels(Model, frozen=True, kw_only=True):
     """Kernels that a library takes if the processor has what they need."""
 
-    name: str
+    name: Annotated[str, Meta(description="What they are called")]
     what: Annotated[str, Meta(description="What they compute, for people")]
     targets: Annotated[tuple[str, ...], Meta(min_length=1, description="Whose libraries have them")]
     encoding: Annotated[
@@ -212,9 +215,9 @@ class Kernels(Model, frozen=True, kw_only=True):
 class Part(Model, frozen=True, kw_only=True):
     """Some of another variant's wheels."""
 
-    variant: str
-    targets: Annotated[tuple[str, ...], Meta(min_length=1)]
-    kernels: tuple[Kernels, ...] = ()
+    variant: Annotated[str, Meta(description="Whose wheels")]
+    targets: Annotated[tuple[str, ...], Meta(min_length=1, description="Which of them")]
+    kernels: Annotated[tuple[Kernels, ...], Meta(description="What its processors have")] = ()
 
 
 class SourceOrigin(Model, frozen=True, kw_only=True):
@@ -235,9 +238,11 @@ class Variant(Model, frozen=True, kw_only=True):
     """<variant>.toml: one kind of runtime, an extension of one, a plugin for any, or part of another's wheels."""
 
     schema: Literal[1]
-    kind: Literal["runtime", "extension", "plugin", "part"] = "runtime"
+    kind: Annotated[Literal["runtime", "extension", "plugin", "part"], Meta(description="What its wheel is")] = (
+        "runtime"
+    )
     name: VariantName
-    summary: str
+    summary: Annotated[str, Meta(description="What it is, in a line")]
     tried: Annotated[str, Meta(description="What was really run, and what could only be looked at, for people")] = ""
     license: Annotated[str, Meta(description="SPDX expression")]
     providers: Annotated[tuple[str, ...], Meta(min_length=1, description="In order of preference, CPU last")]
@@ -246,7 +251,7 @@ class Variant(Model, frozen=True, kw_only=True):
         Meta(min_length=1, description="Name for device= → its providers; the first device is the default"),
     ]
     priority: Annotated[int, Meta(description="Automatic mode takes the highest that works")]
-    model_formats: tuple[Literal["onnx", "ort"], ...]
+    model_formats: Annotated[tuple[Literal["onnx", "ort"], ...], Meta(description="What it loads")]
     reduced: Annotated[bool, Meta(description="Holds some operators only; never taken automatically")] = False
     needs: Annotated[tuple[Need, ...], Meta(description="In the order of checking")] = ()
     serves: Annotated[
@@ -256,22 +261,22 @@ class Variant(Model, frozen=True, kw_only=True):
     may_need: Annotated[tuple[str, ...], Meta(description="Sources of libraries besides the system: `granted`")] = ()
     packages: Annotated[tuple[str, ...], Meta(description="Of packages.toml, in the order of loading")] = ()
     requires_python: Annotated[Version, Meta(description="Oldest Python of its packages")] = "3.10"
-    prebuilt: PrebuiltOrigin | None = None
-    source: SourceOrigin | None = None
-    extends: Extends | None = None
-    plugin: Plugin | None = None
-    part: Part | None = None
-    compile: Compile | None = None
+    prebuilt: Annotated[PrebuiltOrigin | None, Meta(description="From official binaries")] = None
+    source: Annotated[SourceOrigin | None, Meta(description="Compiled, from a kit")] = None
+    extends: Annotated[Extends | None, Meta(description="Of an extension: what it adds to")] = None
+    plugin: Annotated[Plugin | None, Meta(description="Of a plugin: how it is registered")] = None
+    part: Annotated[Part | None, Meta(description="Of a part: whose wheels")] = None
+    compile: Annotated[Compile | None, Meta(description="How upstream's own build makes it")] = None
 
 
 class PartFile(Model, frozen=True, kw_only=True):
     """<variant>.toml: a name for some of another variant's wheels, which says all else of them."""
 
     schema: Literal[1]
-    kind: Literal["part"]
+    kind: Annotated[Literal["part"], Meta(description="Tells it from other variants")]
     name: VariantName
-    summary: str
-    part: Part
+    summary: Annotated[str, Meta(description="What it is, in a line")]
+    part: Annotated[Part, Meta(description="Whose wheels, and which")]
 
     def of(self, whole: Variant) -> Variant:
         """The variant that it is."""

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from ortpack_build.base.cache import Cache
 from ortpack_build.base.context import Context
 from ortpack_build.base.data_file import shipped_folder
-from ortpack_build.base.errors import ManifestError, UsageError, storage_error
-from ortpack_build.catalog import extras, manifests, served_devices, variants_page
+from ortpack_build.base.errors import ManifestError, UsageError, nearest, storage_error
+from ortpack_build.catalog import extras, manifests, served_devices
 from ortpack_build.cli.options import add_cache
 from ortpack_build.products import wheels as wheel_set
 from ortpack_build.products.wheel import Settings, build, epoch
+from ortpack_build.reference import pages, schemas
+from ortpack_build.reference.data_files import data_file
 
 if TYPE_CHECKING:
     import argparse
@@ -56,13 +58,19 @@ def add_commands(command: Command) -> None:
     sub.add_argument("file", type=Path, metavar="FILE", help="the loader's src/ortpack/_served.py")
     sub.add_argument("--write", action="store_true", help="write it")
 
-    text = "Print the page about the variants (docs/variants.md), or with --write put it there."
+    text = "Print a generated page of docs/, or with --write put it there, or all of them."
     sub = command("docs", _docs, text)
-    sub.add_argument("--write", type=Path, metavar="FILE", help="where it goes")
+    sub.add_argument("name", nargs="?", metavar="NAME", help="the page: variants (the default), reference, kits, …")
+    sub.add_argument("--write", action="store_true", help="write it; without NAME every page")
+    sub.add_argument("--folder", type=Path, default=Path("docs"), metavar="DIR", help="where (default: %(default)s)")
 
-    text = "Print the JSON schema of the manifests, or with --write put it into schema.json."
+    text = (
+        "Print the JSON schema of a kind of data file, of all manifests if none is named; or with --write put it, or "
+        "all of them, into the folder of the data."
+    )
     schema = command("schema", _schema, text)
-    schema.add_argument("--write", action="store_true", help="write schema.json into --variants (or the checkout's)")
+    schema.add_argument("name", nargs="?", metavar="NAME", help="the kind, e.g. kits")
+    schema.add_argument("--write", action="store_true", help="write into --variants (or the checkout's folder)")
 
 
 def write(path: Path, text: str, report: Reporter) -> None:
@@ -163,18 +171,37 @@ def _bring_up_to_date(options: argparse.Namespace, text: str, current: str, comm
 
 
 def _docs(options: argparse.Namespace, report: Reporter) -> int:
-    text = variants_page.page(manifests.load(options.variants))
-    if options.write is None:
-        print(text, end="")
-    else:
-        write(options.write, text, report)
+    found = pages.pages(manifests.load(options.variants))
+    if options.name is not None and options.name not in found:
+        raise UsageError(f"There is no generated page {options.name!r}.", hint=nearest(options.name, found))
+    if not options.write:
+        print(found[options.name or "variants"].text, end="")
+        return 0
+    if not options.folder.is_dir():
+        raise UsageError(f"There is no folder {options.folder}.", hint="Name the folder of the pages with --folder.")
+    for page in [found[options.name]] if options.name else found.values():
+        _write_below(options.folder, page.file, page.text, report)
     return 0
 
 
 def _schema(options: argparse.Namespace, report: Reporter) -> int:
-    text = manifests.schema()
+    folder = options.variants or shipped_folder()
     if not options.write:
-        print(text, end="")
+        print(schemas.of(data_file(options.name)) if options.name else schemas.manifests(), end="")
         return 0
-    write((options.variants or shipped_folder()) / "schema.json", text, report)
+    if options.name:
+        _write_below(folder, f"schemas/{options.name}.json", schemas.of(data_file(options.name)), report)
+        return 0
+    for name, text in schemas.files().items():
+        _write_below(folder, name, text, report)
     return 0
+
+
+def _write_below(folder: Path, name: str, text: str, report: Reporter) -> None:
+    """Write a generated file below a folder that is there; that one has no more than one folder of its own."""
+    if "/" in name and folder.is_dir():
+        try:
+            (folder / name).parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise storage_error("The folder", (folder / name).parent, error) from error
+    write(folder / name, text, report)

@@ -22,16 +22,16 @@ Flavour = Literal["onnx", "ort"]
 class Instead(Model, frozen=True):
     """A function of a library that is linked in, and the shorter one that takes its place."""
 
-    symbol: str
+    symbol: Annotated[str, Meta(description="Its mangled name")]
     code: Annotated[str, Meta(description="C, a definition of `{name}`")]
 
 
 class Group(Model, frozen=True):
     """Source files of ONNX Runtime that are compiled with flags of their own."""
 
-    name: str
+    name: Annotated[str, Meta(description="What the group is")]
     files: Annotated[str, Meta(description="Regular expression of CMake's, searched in the absolute path")]
-    flags: tuple[str, ...]
+    flags: Annotated[tuple[str, ...], Meta(description="For the compiler")]
     toolchains: Annotated[tuple[str, ...], Meta(description="Those that know the flags; none: all do")] = ()
 
 
@@ -47,7 +47,7 @@ class WithoutExceptions(Model, frozen=True):
 class FlavourEntry(Model, frozen=True):
     """A flavour: the model formats that a kit loads, and the options that make it so."""
 
-    model_formats: tuple[Literal["onnx", "ort"], ...]
+    model_formats: Annotated[tuple[Literal["onnx", "ort"], ...], Meta(description="What its libraries load")]
     options: Annotated[dict[str, str], Meta(description="For CMake, on top of those of every kit")]
     without_exceptions: Annotated[WithoutExceptions | None, Meta(description="If it can do without")] = None
 
@@ -64,7 +64,7 @@ class Effort(Model, frozen=True):
     """How long the files of a pattern take to compile, relative to those of others: for telling the time left."""
 
     files: Annotated[str, Meta(description="Regular expression, searched in the object's path")]
-    weight: Annotated[float, Meta(gt=0)]
+    weight: Annotated[float, Meta(gt=0, description="Seconds that one takes")]
 
 
 class Link(Model, frozen=True):
@@ -108,21 +108,27 @@ class Processor(Model, frozen=True):
 
 
 class Kits(Model, frozen=True):
-    """kits.toml"""
+    """kits/kits.toml: how ONNX Runtime is compiled into kits."""
 
     schema: Literal[1]
     headers: Annotated[tuple[str, ...], Meta(description="Headers of ORT's tree that go into a kit, as patterns")]
-    options: dict[str, str]
-    flavours: dict[Flavour, FlavourEntry]
-    flags: Flags
-    groups: tuple[Group, ...]
-    effort: tuple[Effort, ...]
-    link: Link
-    targets: dict[str, TargetEntry]
-    processors: dict[str, Processor]
-    zig: ZigEntry
-    compilers: dict[str, CompilerEntry]
-    tools: tuple[Tool, ...]
+    options: Annotated[dict[str, str], Meta(description="For CMake, of every kit")]
+    flavours: Annotated[dict[Flavour, FlavourEntry], Meta(description="What kits can load, by name")]
+    flags: Annotated[Flags, Meta(description="Of every file")]
+    groups: Annotated[
+        tuple[Group, ...], Meta(description="Flags of some files; every group that matches adds its own, in this order")
+    ]
+    effort: Annotated[
+        tuple[Effort, ...], Meta(description="What the time left is told by; the first that matches counts")
+    ]
+    link: Annotated[Link, Meta(description="How libraries are linked")]
+    targets: Annotated[
+        dict[str, TargetEntry], Meta(description="Platforms that kits are compiled for, by name of a target")
+    ]
+    processors: Annotated[dict[str, Processor], Meta(description="By `processor` of a target")]
+    zig: Annotated[ZigEntry, Meta(description="Zig as a compiler")]
+    compilers: Annotated[dict[str, CompilerEntry], Meta(description="Compilers of the machine, by name")]
+    tools: Annotated[tuple[Tool, ...], Meta(description="Programs from PyPI that a build runs")]
 
     def target(self, name: str) -> TargetEntry:
         """The entry of a target.

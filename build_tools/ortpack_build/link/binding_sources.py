@@ -43,9 +43,9 @@ _ANY_IMPORT = re.compile(r"^\s*(?:import ortpack\b|from ortpack\b).*$", re.MULTI
 class Headers(Model, frozen=True):
     """A wheel that something is compiled with."""
 
-    name: str
-    version: str
-    file: str
+    name: Annotated[str, Meta(description="The distribution")]
+    version: Annotated[str, Meta(description="Its version")]
+    file: Annotated[str, Meta(description="The wheel's file name")]
     sha256: Sha256
     include: Annotated[tuple[str, ...], Meta(description="Folders of the wheel with headers")]
     sources: Annotated[tuple[str, ...], Meta(description="Files of the wheel to compile")] = ()
@@ -56,7 +56,7 @@ class Headers(Model, frozen=True):
 
 
 class BindingFile(Model, frozen=True):
-    """binding.toml"""
+    """kits/binding.toml: how the loader's binding is compiled into an extension module of its own."""
 
     schema: Literal[1]
     python: Annotated[Version, Meta(description="Oldest Python that the module runs on")]
@@ -64,10 +64,10 @@ class BindingFile(Model, frozen=True):
     prelude: Annotated[str, Meta(description="Header of the binding that every file includes first")]
     numpy: Annotated[Version, Meta(description="Oldest NumPy")]
     fast: Annotated[tuple[str, ...], Meta(description="Files that are compiled for speed")]
-    flags: tuple[str, ...]
-    define: tuple[str, ...]
+    flags: Annotated[tuple[str, ...], Meta(description="For the compiler")]
+    define: Annotated[tuple[str, ...], Meta(description="Macros")]
     replaced: Annotated[tuple[str, ...], Meta(description="Requirements of the loader that a module makes needless")]
-    headers: tuple[Headers, ...]
+    headers: Annotated[tuple[Headers, ...], Meta(description="Wheels that it is compiled with")]
 
 
 @dataclass(frozen=True, kw_only=True)

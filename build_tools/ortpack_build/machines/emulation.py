@@ -41,12 +41,12 @@ _MERGED = ("bin", "lib", "lib64", "sbin")  # links into usr/, which Debian's bas
 class Pip(Model, frozen=True):
     """The wheel of pip that installs in a root."""
 
-    version: str
-    file: str
+    version: Annotated[str, Meta(description="Its version")]
+    file: Annotated[str, Meta(description="The wheel's file name")]
     sha256: Sha256
 
 
-class RootLine(Model, frozen=True):
+class RootEntry(Model, frozen=True):
     """A root that can be made."""
 
     architecture: Annotated[str, Meta(description="Debian's name of it")]
@@ -59,7 +59,7 @@ class RootLine(Model, frozen=True):
 
 
 class Emulation(Model, frozen=True):
-    """emulation.toml"""
+    """emulation/emulation.toml: how programs of another target are run on this machine."""
 
     schema: Literal[1]
     suite: Annotated[str, Meta(description="Release of Debian")]
@@ -67,16 +67,16 @@ class Emulation(Model, frozen=True):
     arguments: Annotated[tuple[str, ...], Meta(description="Of the emulator; {root} is the root's folder")]
     install: Annotated[str, Meta(description="What brings the emulator")]
     drop: Annotated[tuple[str, ...], Meta(description="Patterns of what is left out")]
-    pip: Pip
-    roots: dict[str, RootLine]
-    groups: dict[str, tuple[str, ...]]
+    pip: Annotated[Pip, Meta(description="What installs in a root")]
+    roots: Annotated[dict[str, RootEntry], Meta(description="Target → its root")]
+    groups: Annotated[dict[str, tuple[str, ...]], Meta(description="Packages that several roots have, by a name for @")]
     headers: Annotated[dict[str, str], Meta(description="What has headers in a root → Debian's package with them")]
     loaders: Annotated[dict[str, str], Meta(description="Target → the dynamic loader in its root")] = field(
         default_factory=dict
     )
 
-    def root(self, target: str) -> RootLine:
-        """The line of a target.
+    def root(self, target: str) -> RootEntry:
+        """The entry of a target.
 
         Raises:
             UsageError: no root is made for it.
@@ -85,13 +85,13 @@ class Emulation(Model, frozen=True):
             raise UsageError(f"No root is made for {target}.", hint=nearest(target, self.roots))
         return self.roots[target]
 
-    def wanted(self, line: RootLine) -> tuple[str, ...]:
+    def wanted(self, entry: RootEntry) -> tuple[str, ...]:
         """The packages of a root, groups spelled out.
 
         Raises:
             KeyError: there is no such group.
         """
-        groups = ((self.groups[name[1:]] if name.startswith("@") else (name,)) for name in line.packages)
+        groups = ((self.groups[name[1:]] if name.startswith("@") else (name,)) for name in entry.packages)
         return tuple(sorted({name for group in groups for name in group}))
 
 
@@ -205,18 +205,18 @@ def obtain(target: str, cache: Cache, report: Reporter) -> Root:
         ArchiveError: a package is damaged or unsafe.
     """
     data = load()
-    line = data.root(target)
-    parts = (_FORMAT, data.suite, line, data.wanted(line), data.drop, data.pip)
+    entry = data.root(target)
+    parts = (_FORMAT, data.suite, entry, data.wanted(entry), data.drop, data.pip)
     key = sha256(msgspec.json.encode(parts, order="deterministic"))
-    entry = cache.get("roots", key, lambda folder: _make(folder, target, data, line, cache, report))
-    path = entry / "root"
+    made = cache.get("roots", key, lambda folder: _make(folder, target, data, entry, cache, report))
+    path = made / "root"
     return Root(
         path=path,
-        python=path / line.python if line.python else None,
-        pip=entry / "pip" / "pip",
-        pycache=entry / "pycache",
-        libraries=tuple(path / name for name in line.libraries),
-        include=tuple(path / name for name in line.include),
+        python=path / entry.python if entry.python else None,
+        pip=made / "pip" / "pip",
+        pycache=made / "pycache",
+        libraries=tuple(path / name for name in entry.libraries),
+        include=tuple(path / name for name in entry.include),
     )
 
 
@@ -241,20 +241,20 @@ def versions(root: Root) -> dict[str, str]:
     return found
 
 
-def _make(folder: Path, target: str, data: Emulation, line: RootLine, cache: Cache, report: Reporter) -> None:
+def _make(folder: Path, target: str, data: Emulation, entry: RootEntry, cache: Cache, report: Reporter) -> None:
     root = folder / "root"
     (root / "usr").mkdir(parents=True)
     for name in _MERGED:
         (root / name).symlink_to(f"usr/{name}")
-    packages = data.wanted(line)
+    packages = data.wanted(entry)
     with tempfile.TemporaryDirectory(prefix="ortpack-apt-") as temporary:
         work, into = Path(temporary), Path(temporary) / "files"
         into.mkdir()
-        with report.step(f"Fetching {len(packages)} packages of Debian {data.suite} ({line.architecture})") as step:
+        with report.step(f"Fetching {len(packages)} packages of Debian {data.suite} ({entry.architecture})") as step:
             wanted = apt.Wanted(binaries=packages)
             try:
                 complaints = apt.download(
-                    wanted, suite=data.suite, architecture=line.architecture, work=work, into=into
+                    wanted, suite=data.suite, architecture=entry.architecture, work=work, into=into
                 )
             except FetchError as error:
                 raise FetchError(str(error), hint=_APT) from error
@@ -269,7 +269,7 @@ def _make(folder: Path, target: str, data: Emulation, line: RootLine, cache: Cac
                 for path in root.glob(pattern):
                     shutil.rmtree(path)
             step.detail(f"{sum(p.lstat().st_size for p in root.rglob('*') if not p.is_dir()) / 1e6:.0f} MB")
-        for name, text in line.files.items():
+        for name, text in entry.files.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
         pin = pip_wheel.Pin(distribution="pip", version=data.pip.version, file=data.pip.file, sha256=data.pip.sha256)

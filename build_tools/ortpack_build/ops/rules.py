@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import field
+from msgspec import Meta, field
 
 from ortpack_build.base.data_file import Model, Release, read, shipped_folder
 from ortpack_build.base.tags import version_key
@@ -18,43 +18,51 @@ if TYPE_CHECKING:
 _ANY_OPERATOR = "*"
 
 
-class _Line(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    families: tuple[str, ...] = ()  # of CPUs; none: all
+class _Entry(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that holds for some families of CPUs."""
+
+    families: Annotated[tuple[str, ...], Meta(description="Families of CPUs where it holds; none: all")] = ()
 
 
-class Rule(_Line, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Rule(_Entry, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where one of `when` is needed, if one of `beside` (`with`) is too or there is none, so is all of `add`."""
 
-    when: tuple[str, ...]
-    add: tuple[str, ...]
-    beside: tuple[str, ...] = field(default=(), name="with")
-    type: str | None = None  # only for models with values of this type
+    when: Annotated[tuple[str, ...], Meta(description="Operators, `domain:name`; * is any")]
+    add: Annotated[
+        tuple[str, ...], Meta(description="Operators, `domain:version:name`; the version * is that of the model")
+    ]
+    beside: Annotated[
+        tuple[str, ...], Meta(description="Operators of which one must be there, too; none: no other")
+    ] = field(default=(), name="with")
+    type: Annotated[str | None, Meta(description="Only for models with values of this type")] = None
 
 
-class Absent(_Line, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Absent(_Entry, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A domain that the target's optimizers don't use."""
 
-    domain: str
-    before: Release | None = None  # of ONNX Runtime
+    domain: Annotated[str, Meta(description="Of operators")]
+    before: Annotated[Release | None, Meta(description="Releases of ONNX Runtime older than this; none: all")] = None
 
 
-class Beside(_Line, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Beside(_Entry, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is used with `type` may be used with `also`."""
 
-    type: str
-    also: str
-    given: str | None = None  # only for models with values of this type
+    type: Annotated[str, Meta(description="A type of a value")]
+    also: Annotated[str, Meta(description="The type that it may become")]
+    given: Annotated[str | None, Meta(description="Only for models with values of this type")] = None
 
 
 class ClosureFile(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """ops/closure.toml"""
+    """ops/closure.toml: what ONNX Runtime's optimizers can put into a model on a target."""
 
     schema: Literal[1]
-    families: dict[str, tuple[str, ...]]  # family → architectures, as targets name them
-    level1: tuple[str, ...]  # the names of that level's optimizers, without ConstantFolding
-    rules: tuple[Rule, ...] = ()
-    absent: tuple[Absent, ...] = ()
-    beside: tuple[Beside, ...] = ()
+    families: Annotated[
+        dict[str, tuple[str, ...]], Meta(description="Family of CPUs → architectures, as targets name them")
+    ]
+    level1: Annotated[tuple[str, ...], Meta(description="Optimizers of level 1 but ConstantFolding")]
+    rules: Annotated[tuple[Rule, ...], Meta(description="What optimizers may add")] = ()
+    absent: Annotated[tuple[Absent, ...], Meta(description="Domains that a target's optimizers don't use")] = ()
+    beside: Annotated[tuple[Beside, ...], Meta(description="Types that may become others")] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +97,7 @@ def close(ops: OpSet, situation: Situation, data: ClosureFile) -> OpSet:
     while more := {need for rule in rules if _applies(rule, needs) for need in _added(rule, situation)} - added:
         added |= more
         needs |= more
-    absent = {line.domain for line in data.absent if _absent(line, situation, families)}
+    absent = {entry.domain for entry in data.absent if _absent(entry, situation, families)}
     needs = {need for need in needs if need.domain not in absent}
     free = {need.operator for need in added}  # of any type: the rules do not say which
     operators = {need.operator for need in needs}
@@ -105,12 +113,12 @@ def _holds(rule: Rule, situation: Situation, families: set[str]) -> bool:
     return _for(rule, families) and (rule.type is None or rule.type in situation.types)
 
 
-def _absent(line: Absent, situation: Situation, families: set[str]) -> bool:
-    return _for(line, families) and (line.before is None or version_key(situation.ort) < version_key(line.before))
+def _absent(entry: Absent, situation: Situation, families: set[str]) -> bool:
+    return _for(entry, families) and (entry.before is None or version_key(situation.ort) < version_key(entry.before))
 
 
-def _for(line: _Line, families: set[str]) -> bool:
-    return not line.families or not families.isdisjoint(line.families)
+def _for(entry: _Entry, families: set[str]) -> bool:
+    return not entry.families or not families.isdisjoint(entry.families)
 
 
 def _applies(rule: Rule, needs: Iterable[Need]) -> bool:
@@ -126,10 +134,10 @@ def _added(rule: Rule, situation: Situation) -> Iterable[Need]:
         yield Need(domain, situation.since(operator) if version == "*" else int(version), name)
 
 
-def _widened(types: Types, lines: Iterable[Beside], situation: Situation, families: set[str]) -> Types:
-    for line in lines:
-        if _for(line, families) and (line.given is None or line.given in situation.types):
-            types = _also(types, line.type, line.also)
+def _widened(types: Types, entries: Iterable[Beside], situation: Situation, families: set[str]) -> Types:
+    for entry in entries:
+        if _for(entry, families) and (entry.given is None or entry.given in situation.types):
+            types = _also(types, entry.type, entry.also)
     return types
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta
 
 from ortpack_build.base.data_file import Model, read, shipped_folder
 from ortpack_build.ops.opset import Operator, OpSet, Types
@@ -37,25 +39,29 @@ class Use:
     outputs: tuple[Value | None, ...] = ()
 
 
-class _Tracked(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    domain: str
-    operators: tuple[str, ...]
-    inputs: tuple[int, ...] = ()
-    outputs: tuple[int, ...] = ()
-    combined: tuple[int, ...] = ()  # inputs
+class Tracked(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Operators whose kernels can be reduced by the same types."""
+
+    domain: Annotated[str, Meta(description="Of the operators")]
+    operators: Annotated[tuple[str, ...], Meta(description="Their names")]
+    inputs: Annotated[tuple[int, ...], Meta(description="Indices of inputs whose types count")] = ()
+    outputs: Annotated[tuple[int, ...], Meta(description="Indices of outputs whose types count")] = ()
+    combined: Annotated[
+        tuple[int, ...], Meta(description="Indices of inputs whose types count in combination, in this order")
+    ] = ()
 
 
 class TypesFile(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """ops/types.toml"""
+    """ops/types.toml: the inputs and outputs whose types an operator's kernels can be reduced to."""
 
     schema: Literal[1]
-    tracked: tuple[_Tracked, ...]
+    tracked: Annotated[tuple[Tracked, ...], Meta(description="Operators whose kernels can be reduced by type")]
 
 
 @cache
-def _tracked() -> Mapping[Operator, _Tracked]:
-    lines = read(shipped_folder() / "ops" / "types.toml", TypesFile).tracked
-    return {Operator(line.domain, name): line for line in lines for name in line.operators}
+def _tracked() -> Mapping[Operator, Tracked]:
+    entries = read(shipped_folder() / "ops" / "types.toml", TypesFile).tracked
+    return {Operator(entry.domain, name): entry for entry in entries for name in entry.operators}
 
 
 def opset(uses: Iterable[Use]) -> OpSet:
@@ -70,7 +76,7 @@ def opset(uses: Iterable[Use]) -> OpSet:
     return OpSet.of(needs, types)
 
 
-def _types(uses: Sequence[Use], tracked: _Tracked) -> Types:
+def _types(uses: Sequence[Use], tracked: Tracked) -> Types:
     return Types.of(
         {index: _at([use.inputs for use in uses], index) for index in tracked.inputs},
         {index: _at([use.outputs for use in uses], index) for index in tracked.outputs},

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta
 
 from ortpack_build.base.data_file import Model, Release, read, shipped_folder
 
@@ -13,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class OperatorsFile(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """ops/operators.toml"""
+    """ops/operators.toml: the operators that ONNX Runtime knows, to tell a wrong name from a right one."""
 
     schema: Literal[1]
-    ort: Release
-    operators: dict[str, tuple[str, ...]]
+    ort: Annotated[Release, Meta(description="The release whose operators these are")]
+    operators: Annotated[dict[str, tuple[str, ...]], Meta(description="Domain → names")]
 
 
 @dataclass(frozen=True, kw_only=True)

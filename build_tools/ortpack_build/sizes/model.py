@@ -68,25 +68,25 @@ def parse(data: bytes, where: str) -> Sizes:
 class Columns(Model, frozen=True):
     """Regular expressions for names of output sections."""
 
-    code: str
-    unwinding: str
+    code: Annotated[str, Meta(description="Of those with code")]
+    unwinding: Annotated[str, Meta(description="Of those with tables to unwind the stack by")]
 
 
 class Subsystem(Model, frozen=True):
     """A row; the first whose patterns both fit takes a piece."""
 
-    name: str
+    name: Annotated[str, Meta(description="What `explain` calls it")]
     objects: Annotated[str, Meta(description="Searched in `archive(member)`")] = ""
     sections: Annotated[str, Meta(description="Searched in the name of the output section")] = ""
     kernels: Annotated[bool, Meta(description="Its objects register kernels")] = False
 
 
 class Subsystems(Model, frozen=True):
-    """subsystems.toml"""
+    """kits/subsystems.toml: where the bytes of a linked library belong, for `ortpack-build explain`."""
 
     schema: Literal[1]
-    columns: Columns
-    subsystems: tuple[Subsystem, ...]
+    columns: Annotated[Columns, Meta(description="What a section's bytes are; all others are data")]
+    subsystems: Annotated[tuple[Subsystem, ...], Meta(description="Every row, in the order of matching")]
 
 
 @cache

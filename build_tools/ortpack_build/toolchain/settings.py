@@ -19,19 +19,19 @@ class ZigEntry(Model, frozen=True):
 class CompilerEntry(Model, frozen=True):
     """A compiler that the machine may have."""
 
-    c: str
-    cxx: str
-    oldest: Version
+    c: Annotated[str, Meta(description="C compiler")]
+    cxx: Annotated[str, Meta(description="C++ compiler")]
+    oldest: Annotated[Version, Meta(description="Oldest release that compiles ONNX Runtime")]
     link: Annotated[tuple[str, ...], Meta(description="Flags for linking")] = ()
 
 
 class Tool(Model, frozen=True):
     """A program out of a wheel."""
 
-    name: str
-    host: str
-    version: str
-    file: str
+    name: Annotated[str, Meta(description="What it is called")]
+    host: Annotated[str, Meta(description="Machine that it runs on, a target")]
+    version: Annotated[str, Meta(description="Its version")]
+    file: Annotated[str, Meta(description="The wheel's file name")]
     sha256: Sha256
     program: Annotated[str, Meta(description="Path in the wheel")]
     distribution: Annotated[str, Meta(description="If it is not the name")] = ""

@@ -15,11 +15,6 @@ CPU = (REPOSITORY / "cpu.toml").read_text(encoding="utf-8")
 TARGETS = (REPOSITORY / "targets.toml").read_text(encoding="utf-8")
 
 
-def test_the_schema_is_current() -> None:
-    """If not: `ortpack-build schema --write`."""
-    assert (REPOSITORY / "schema.json").read_text(encoding="utf-8") == manifests.schema()
-
-
 def test_the_shipped_manifests_are_those_of_the_repository() -> None:
     assert manifests.load() == manifests.load(REPOSITORY)
 

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 
 from ortpack_build.base.data_file import shipped_folder
 from ortpack_build.base.errors import ManifestError, UsageError
-from ortpack_build.catalog import extras, manifests, served_devices, spec, variants_page
+from ortpack_build.catalog import extras, manifests, served_devices, spec
 from ortpack_build.products import wheels
 
 if TYPE_CHECKING:
@@ -57,10 +57,9 @@ def installed(extra: str, target: str, python: str = "3.12") -> set[str]:
 
 
 def test_generated_files_are_current() -> None:
-    """If not: `ortpack-build extras pyproject.toml --write`, and the like of `served` and `docs`."""
+    """If not: `ortpack-build extras pyproject.toml --write`, and the like of `served`."""
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert extras.replaced(pyproject, extras.extras(CATALOG)) == pyproject
-    assert (ROOT / "docs" / "variants.md").read_text(encoding="utf-8") == variants_page.page(CATALOG)
     table = ROOT / "src" / "ortpack" / "_served.py"
     assert table.read_text(encoding="utf-8") == served_devices.module(CATALOG)
     assert tomllib.loads(pyproject)["project"]["optional-dependencies"] == extras.extras(CATALOG)

@@ -9,6 +9,7 @@ import pytest
 
 from ortpack_build.catalog import host, manifests, spec
 from ortpack_build.cli import main as cli
+from ortpack_build.reference import pages, schemas
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,10 +75,28 @@ def test_show_prints_the_spec_and_its_hash(capsys: pytest.CaptureFixture[str]) -
 def test_schema_goes_to_standard_output_or_a_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, out, _ = run(capsys, "schema")
     assert code == 0
-    assert out == manifests.schema()
+    assert out == schemas.manifests()
     (tmp_path / "mine.toml").write_text("")
     assert cli.main(["schema", "--write", "--variants", str(tmp_path)]) == 0
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.json")}
+    assert written == set(schemas.files())
     assert (tmp_path / "schema.json").read_text(encoding="utf-8") == out
+    code, out, _ = run(capsys, "schema", "kits")
+    assert (tmp_path / "schemas" / "kits.json").read_text(encoding="utf-8") == out
+    (tmp_path / "schemas" / "kits.json").unlink()
+    assert cli.main(["schema", "kits", "--write", "--variants", str(tmp_path)]) == 0
+    assert (tmp_path / "schemas" / "kits.json").read_text(encoding="utf-8") == out
+
+
+def test_docs_go_to_standard_output_or_a_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    found = pages.pages(manifests.load())
+    assert run(capsys, "docs")[:2] == (0, found["variants"].text)
+    assert run(capsys, "docs", "kits")[:2] == (0, found["kits"].text)
+    assert cli.main(["docs", "kits", "--write", "--folder", str(tmp_path)]) == 0
+    assert [path.name for path in tmp_path.rglob("*.md")] == ["kits.md"]
+    assert cli.main(["docs", "--write", "--folder", str(tmp_path)]) == 0
+    written = {path.relative_to(tmp_path).as_posix(): path.read_text("utf-8") for path in tmp_path.rglob("*.md")}
+    assert written == {page.file: page.text for page in found.values()}
 
 
 @pytest.mark.parametrize(
@@ -88,6 +107,11 @@ def test_schema_goes_to_standard_output_or_a_folder(capsys: pytest.CaptureFixtur
         (["wheel", "cpu", "--target", "all", "--ort", "1.99.0"], 2, r"1\.99\.0 is not pinned"),
         (["wheel", "cpu", "--build-number", "x"], 2, r"'x' is no build number"),
         (["list", "--variants", "/nowhere"], 3, r"no folder /nowhere"),
+        (["schema", "kit"], 2, r"no kind of data file called 'kit'\. Did you mean kits\?"),
+        (["schema", "--write", "--variants", "/nowhere"], 5, r"/nowhere"),
+        (["docs", "kit"], 2, r"no generated page 'kit'\. Did you mean kits\?"),
+        (["docs", "--write", "--folder", "/nowhere"], 2, r"no folder /nowhere"),
+        (["served", "/nowhere.py"], 2, r"/nowhere\.py can't be read"),
         (["verify", "/nowhere.whl"], 2, r"no file /nowhere\.whl"),
     ],
 )

@@ -29,7 +29,7 @@ _PURPOSE = "Purpose: "
 class Component(Model, frozen=True, kw_only=True):
     """One folder of the source tree."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9_]+$")]
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9_]+$", description="The folder's name")]
     option: Annotated[str | None, Meta(description="CMake variable that is given the folder")] = None
     patches: Annotated[tuple[str, ...], Meta(description="Upstream's own, paths in the onnxruntime component")] = ()
     licenses: Annotated[tuple[str, ...], Meta(description="Licence texts, paths in the folder")] = ()
@@ -72,7 +72,7 @@ class ComponentsFile(Model, frozen=True, kw_only=True):
     """sources/components.toml: what ONNX Runtime is made of besides its own sources, for all releases."""
 
     schema: Literal[1]
-    components: tuple[Component, ...]
+    components: Annotated[tuple[Component, ...], Meta(description="Every component but ONNX Runtime itself")]
     archives: Annotated[tuple[Place, ...], Meta(description="Every place that has one of them")]
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ortpack_build.catalog.model import Catalog, Variant
 
 _HEAD = """\
-<!-- Written by `ortpack-build docs --write docs/variants.md`; change the manifests in variants/ instead. -->
+<!-- Written by `ortpack-build docs variants --write`; change the manifests in variants/ instead. -->
 # Variants
 
 Each is a distribution of its own, and any number of them can be installed side by side: see
