@@ -22,6 +22,7 @@ from ortpack_build.base.report import Reporter
 from ortpack_build.catalog import host, manifests
 from ortpack_build.link import Library, link_shared
 from ortpack_build.products import kit as kit_product
+from ortpack_build.toolchain import set_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +93,6 @@ def link(work: Path, wanted: Callable[[KernelId], bool] = lambda _: True) -> Lib
     """A shared library of the kit's kernels that `wanted` picks, in the new folder `work`."""
     work.mkdir()
     chosen = kit_product.toolchain(job())
-    compilers = chosen.install(work, root=work, shared=context().cache.root / "toolchain")
+    place = set_up(chosen, work, context(), 1)
     kernels = [kernel for kernel in kit().kernels if wanted(kernel)]
-    return link_shared(kit(), kernels, compilers, work=work, environ={**os.environ, **compilers.environ})
+    return link_shared(kit(), kernels, place)

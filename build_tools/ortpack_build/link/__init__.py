@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ortpack_build.link.extension_module import MODULE_FILE, link_static
+from ortpack_build.link.binding import MODULE_FILE
+from ortpack_build.link.extension_module import link_static
 from ortpack_build.link.library import Embedding, Linked, LinkJob, link_library
 from ortpack_build.link.linker import Library
 from ortpack_build.link.shared import link_shared

@@ -154,7 +154,7 @@ def python_headers(target: str, host: str, cache: Cache, report: Reporter) -> Py
     if not reason:
         return _own_headers()
     try:
-        root = emulation.headers(target, cache, report)
+        return debian_headers(target, cache, report)
     except FetchError as error:
         way = "use --linkage shared"
         if target in _alike(data):
@@ -165,6 +165,16 @@ def python_headers(target: str, host: str, cache: Cache, report: Reporter) -> Py
             f"Debian's can't be fetched: {error}",
             hint=f"{error.hint} Or {way}.".strip(),
         ) from error
+
+
+def debian_headers(target: str, cache: Cache, report: Reporter) -> PythonHeaders:
+    """Debian's headers, out of the target's root.
+
+    Raises:
+        UsageError: there is no root for the target.
+        FetchError: they can't be had.
+    """
+    root = emulation.headers(target, cache, report)
     return PythonHeaders(
         links={"python": root.path},
         include=tuple(str("python" / path.relative_to(root.path)) for path in root.include),
@@ -192,7 +202,7 @@ def _why_not_own(data: BindingFile, target: str, host: str) -> str:
 
 def _alike(data: BindingFile) -> set[str]:
     """The targets that each other's headers of Python serve."""
-    return {line.target for line in data.headers if line.name == _NUMPY}
+    return {entry.target for entry in data.headers if entry.name == _NUMPY}
 
 
 def _own_headers() -> PythonHeaders:
@@ -213,15 +223,25 @@ def _python_headers() -> Path:
     return Path(sysconfig.get_path("include"))
 
 
-def prepare(target: str, python: PythonHeaders, work: Path, cache: Cache, report: Reporter) -> Binding:
+def prepare(
+    target: str, python: PythonHeaders, work: Path, cache: Cache, report: Reporter, *, own: Path | None = None
+) -> Binding:
     """Lay out everything that is compiled below `work`, so that no path of this machine gets into the module.
+
+    Args:
+        target: name of the target.
+        python: headers of Python, and of NumPy if they are of the same origin.
+        work: an existing folder.
+        cache: where wheels with headers are kept.
+        report: told what is going on.
+        own: the folder with `binding/`; that of this distribution if None.
 
     Raises:
         FetchError: a wheel with headers can't be had.
         ArchiveError: a wheel is damaged, or lacks a file.
         SourceError: this distribution lacks its own sources.
     """
-    data, own = load(), sources_folder()
+    data, own = load(), own or sources_folder()
     found = sources(own / "binding")
     if not found:
         raise SourceError(f"{own} does not hold the loader's sources.", hint="Reinstall ortpack-build.")
@@ -232,18 +252,18 @@ def prepare(target: str, python: PythonHeaders, work: Path, cache: Cache, report
     include, nanobind, stated = [work / name for name in python.include], [], dict(python.stated)
     license_ = own / "LICENSE" if own.name == _SHIPPED else own.parent / "LICENSE"
     licenses = {"ortpack-LICENSE": license_}
-    for line in data.headers:
-        if line.target not in ("", target) or line.name in python.stated:
+    for entry in data.headers:
+        if entry.target not in ("", target) or entry.name in python.stated:
             continue
-        folder = _unpacked(line, cache, report)
-        (work / line.name).symlink_to(folder)
-        include += [work / line.name / path for path in line.include]
-        nanobind += [work / line.name / path for path in line.sources]
-        licenses |= {name: folder / path for path, name in line.licenses.items()}
-        stated[line.name] = line.version
-        for path in (*line.include, *line.sources, *line.licenses):
+        folder = _unpacked(entry, cache, report)
+        (work / entry.name).symlink_to(folder)
+        include += [work / entry.name / path for path in entry.include]
+        nanobind += [work / entry.name / path for path in entry.sources]
+        licenses |= {name: folder / path for path, name in entry.licenses.items()}
+        stated[entry.name] = entry.version
+        for path in (*entry.include, *entry.sources, *entry.licenses):
             if not (folder / path).exists():
-                raise SourceError(f"{line.file} has no {path}.")
+                raise SourceError(f"{entry.file} has no {path}.")
     return Binding(
         sources=(*(work / "binding" / path for path in found), *nanobind),
         nanobind=frozenset(nanobind),
@@ -261,7 +281,7 @@ def prepare(target: str, python: PythonHeaders, work: Path, cache: Cache, report
 class Unpacked:
     """A wheel of headers and sources, unpacked in `folder`."""
 
-    line: Headers
+    entry: Headers
     folder: Path
 
 
@@ -272,8 +292,8 @@ def nanobind(cache: Cache, report: Reporter) -> Unpacked:
         FetchError: its wheel can't be had.
         ArchiveError: the wheel is damaged.
     """
-    line = next(line for line in load().headers if line.name == "nanobind")
-    return Unpacked(line=line, folder=_unpacked(line, cache, report))
+    entry = next(entry for entry in load().headers if entry.name == "nanobind")
+    return Unpacked(entry=entry, folder=_unpacked(entry, cache, report))
 
 
 def sources(folder: Path) -> list[Path]:
@@ -292,9 +312,9 @@ def limited_api(data: BindingFile) -> str:
     return f"Py_LIMITED_API={major << 24 | minor << 16:#010x}"
 
 
-def _unpacked(line: Headers, cache: Cache, report: Reporter) -> Path:
-    pin = pip_wheel.Pin(distribution=line.name, version=line.version, file=line.file, sha256=line.sha256)
-    return cache.get("headers", line.sha256, lambda folder: extract_all(pip_wheel.fetch(pin, cache, report), folder))
+def _unpacked(entry: Headers, cache: Cache, report: Reporter) -> Path:
+    pin = pip_wheel.Pin(distribution=entry.name, version=entry.version, file=entry.file, sha256=entry.sha256)
+    return cache.get("headers", entry.sha256, lambda folder: extract_all(pip_wheel.fetch(pin, cache, report), folder))
 
 
 def modules() -> dict[str, bytes]:

@@ -16,6 +16,7 @@ from ortpack_build.link.extension_module import link_static
 from ortpack_build.link.linker import run
 from ortpack_build.link.shared import link_shared
 from ortpack_build.origin.parts import Parts
+from ortpack_build.toolchain import set_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ortpack_build.link.linker import Library
     from ortpack_build.ops.opset import OpSet
     from ortpack_build.sizes import Sizes
-    from ortpack_build.toolchain import Compilers, Toolchain
+    from ortpack_build.toolchain import Toolchain, Workplace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,14 +154,14 @@ def link_library(job: LinkJob, kernels: Sequence[KernelId], into: Path, *, types
     job.context.cache.root.mkdir(parents=True, exist_ok=True)
     reduced: Reduced | None = None
     with tempfile.TemporaryDirectory(dir=into, prefix="link-") as scratch:
-        place = _set_up(job, Path(scratch))
-        library = _with_all_types(job, place, kernels)
+        site = _prepared(job, Path(scratch))
+        library = _with_all_types(job, site, kernels)
         if types is not None:
-            library, reduced = _with_reduced_types(job, place, kernels, types, library)
+            library, reduced = _with_reduced_types(job, site, kernels, types, library)
         target = into / library.path.name
         library.path.rename(target)
     licenses = {path.name: path for path in sorted((kit.path / "licenses").iterdir())}
-    binding = place.binding
+    binding = site.binding
     return Linked(
         library=target,
         kit=kit,
@@ -175,51 +176,38 @@ def link_library(job: LinkJob, kernels: Sequence[KernelId], into: Path, *, types
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Workplace:
-    """A folder to link in, with the compilers and, for an extension module, the binding's sources in it."""
+class _Site:
+    """Where a library is linked, and for an extension module the binding's sources, laid out there."""
 
-    folder: Path
-    compilers: Compilers
-    environ: Mapping[str, str]
+    place: Workplace
     binding: Binding | None
 
 
-def _set_up(job: LinkJob, folder: Path) -> _Workplace:
+def _prepared(job: LinkJob, folder: Path) -> _Site:
     context = job.context
-    compilers = job.toolchain.install(folder, root=folder, shared=context.cache.root / "toolchain")
+    place = set_up(job.toolchain, folder, context, job.jobs)
     binding = None
     if job.embedding is not None:
         target, python = job.kit.about.target, job.embedding.python
         binding = binding_sources.prepare(target, python, folder, context.cache, context.report)
-    environ = {**context.environ, **compilers.environ}
-    return _Workplace(folder=folder, compilers=compilers, environ=environ, binding=binding)
+    return _Site(place=place, binding=binding)
 
 
-def _linked_once(job: LinkJob, place: _Workplace, kit: Kit, kernels: Sequence[KernelId]) -> Library:
-    if job.embedding is None or place.binding is None:
-        return link_shared(kit, kernels, place.compilers, work=place.folder, environ=place.environ)
-    return link_static(
-        kit,
-        kernels,
-        place.compilers,
-        place.binding,
-        package=job.embedding.package,
-        jobs=job.jobs,
-        cache=job.context.cache,
-        work=place.folder,
-        environ=place.environ,
-    )
+def _linked_once(job: LinkJob, site: _Site, kit: Kit, kernels: Sequence[KernelId]) -> Library:
+    if job.embedding is None or site.binding is None:
+        return link_shared(kit, kernels, site.place)
+    return link_static(kit, kernels, site.place, site.binding, package=job.embedding.package, cache=job.context.cache)
 
 
-def _with_all_types(job: LinkJob, place: _Workplace, kernels: Sequence[KernelId]) -> Library:
+def _with_all_types(job: LinkJob, site: _Site, kernels: Sequence[KernelId]) -> Library:
     with job.context.report.step(f"Linking {len(kernels)} kernels") as step:
-        library = _linked_once(job, place, job.kit, kernels)
+        library = _linked_once(job, site, job.kit, kernels)
         step.detail(f"{_size(library) / 1e6:.1f} MB")
     return library
 
 
 def _with_reduced_types(
-    job: LinkJob, place: _Workplace, kernels: Sequence[KernelId], types: OpSet, whole: Library
+    job: LinkJob, site: _Site, kernels: Sequence[KernelId], types: OpSet, whole: Library
 ) -> tuple[Library, Reduced]:
     """The library linked again, in place of `whole`, with kernels that have the needed types only."""
     assert job.build is not None  # noqa: S101 - who asks for types makes a job that can reduce them
@@ -229,10 +217,10 @@ def _with_reduced_types(
         if not reduced.about.objects:
             step.detail("no kernel that is linked can do with fewer")
             return whole, reduced
-        kit, archives = kit_stage.exchanged(job.kit, reduced, place.folder)
+        kit, archives = kit_stage.exchanged(job.kit, reduced, site.place.folder)
         for archive in archives:
-            run([str(place.compilers.ranlib), str(archive)], place.environ, "Linking")
-        library = _linked_once(job, place, kit, kernels)
+            run([str(site.place.compilers.ranlib), str(archive)], site.place.environ, "Linking")
+        library = _linked_once(job, site, kit, kernels)
         step.detail(_saving(before, _size(library), reduced))
     return library, reduced
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ortpack_build.kernels.unread_mlas import RemovableCode
     from ortpack_build.kit import Kit
     from ortpack_build.sizes import Piece, Sizes
-    from ortpack_build.toolchain import Compilers
+    from ortpack_build.toolchain import Workplace
 
 _TIMEOUT = 1800  # seconds; zig compiles libc++ when it is first used
 _SHOWN = 30
@@ -40,27 +40,23 @@ class Library:
 def link(
     kit: Kit,
     kernels: Iterable[KernelId],
-    compilers: Compilers,
+    place: Workplace,
     *,
     output: Path,
     objects: Sequence[Path] = (),
     roots: Sequence[str] = (),
     flags: Sequence[str],
-    work: Path,
-    environ: Mapping[str, str],
 ) -> Library:
     """Link a kit with kernel tables and other objects.
 
     Args:
         kit: what to link from.
         kernels: those of the kit's that the library registers.
-        compilers: of the toolchain that the kit was made with.
+        place: where it is linked, with compilers of the toolchain that the kit was made with.
         output: the file to be made.
         objects: what else goes in.
         roots: symbols to start from, besides those of `objects`.
         flags: for the linker itself.
-        work: an existing folder.
-        environ: of the compilers.
 
     Raises:
         ToolError: the compiler or the linker failed.
@@ -70,20 +66,21 @@ def link(
     recipe = kit.about.recipe
     order = Link(
         output=output,
-        objects=(_tables(kit, chosen, compilers, work, environ), *objects),
+        objects=(_tables(kit, chosen, place), *objects),
         archives=kit.archives,
         flags=(*flags, *(word for root in roots for word in ("-u", root))),
         libraries=recipe.libraries,
     )
-    linker = compilers.linker(work, environ)
+    work = place.folder
+    linker = place.compilers.linker(work, place.environ)
     link_map = work / "link.map"
     order = replace(order, flags=(*order.flags, f"-Map={link_map}"))
 
     def run_linker(this: Link) -> tuple[Piece, ...]:
-        run(linker(this), environ, "Linking")
+        run(linker(this), place.environ, "Linking")
         return read_map(link_map.read_text(encoding="utf-8", errors="replace"))
 
-    if not compilers.lld:
+    if not place.compilers.lld:
         return _library(output, chosen, run_linker(order))
     names = [f"--defsym={instead.symbol}={_replacement(index)}" for index, instead in enumerate(recipe.instead)]
     if recipe.discard:
@@ -104,14 +101,14 @@ def _library(path: Path, kernels: tuple[KernelId, ...], pieces: Sequence[Piece])
     return Library(path=path, kernels=kernels, sizes=measure(path, pieces, operators) if pieces else None)
 
 
-def _tables(kit: Kit, chosen: Sequence[KernelId], compilers: Compilers, work: Path, environ: Mapping[str, str]) -> Path:
+def _tables(kit: Kit, chosen: Sequence[KernelId], place: Workplace) -> Path:
     """The kernel tables as an object file, and what stands for that which the library is without."""
-    source, compiled = work / "tables.c", work / "tables.o"
+    source, compiled = place.folder / "tables.c", place.folder / "tables.o"
     instead = [one.code.strip().replace("{name}", _replacement(i)) for i, one in enumerate(kit.about.recipe.instead)]
     parts = [tables_source(kit.about.tables, chosen), f"char {_ABSENT}[{_ABSENT_SIZE}];", *instead]
     source.write_text("\n".join(parts) + "\n", encoding="utf-8")
     flags = ["-c", "-O1", "-g0", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]
-    run([str(compilers.c), *flags, str(source), "-o", str(compiled)], environ, "Linking")
+    run([str(place.compilers.c), *flags, str(source), "-o", str(compiled)], place.environ, "Linking")
     return compiled
 
 

@@ -7,41 +7,34 @@ from typing import TYPE_CHECKING
 from ortpack_build.link.linker import Library, link
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
     from ortpack_build.kernels.index import KernelId
     from ortpack_build.kit import Kit
-    from ortpack_build.toolchain import Compilers
+    from ortpack_build.toolchain import Workplace
 
 
-def link_shared(
-    kit: Kit, kernels: Iterable[KernelId], compilers: Compilers, *, work: Path, environ: Mapping[str, str]
-) -> Library:
+def link_shared(kit: Kit, kernels: Iterable[KernelId], place: Workplace) -> Library:
     """Link a shared library with the given kernels.
 
     Args:
         kit: what to link from.
         kernels: those of the kit's that the library registers.
-        compilers: of the toolchain that the kit was made with.
-        work: an existing folder; the library is left in it.
-        environ: of the compilers.
+        place: where it is linked, and left, with compilers of the toolchain that the kit was made with.
 
     Raises:
         ToolError: the compiler or the linker failed.
     """
     recipe = kit.about.recipe
-    script, library = work / "exports.lds", work / recipe.library
+    script, library = place.folder / "exports.lds", place.folder / recipe.library
     script.write_text(version_script(kit.about.ort_version, recipe.roots), encoding="utf-8")
     return link(
         kit,
         kernels,
-        compilers,
+        place,
         output=library,
         roots=recipe.roots,
         flags=(*recipe.flags, "-soname", recipe.library, "--version-script", str(script)),
-        work=work,
-        environ=environ,
     )
 
 

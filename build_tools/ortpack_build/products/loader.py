@@ -11,7 +11,6 @@ import json
 import sys
 import tempfile
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,11 +27,11 @@ from ortpack_build.base.hashing import sha256, sha256_of
 from ortpack_build.bundle import wheel
 from ortpack_build.bundle.deflate import deflate_cached
 from ortpack_build.kit import settings as kit_settings
-from ortpack_build.link import MODULE_FILE, binding_sources
+from ortpack_build.link import binding_sources
+from ortpack_build.link.binding import MODULE_FILE, BindingJob, module_flags
 from ortpack_build.link.linker import run
-from ortpack_build.machines import emulation
 from ortpack_build.products.kit import zig
-from ortpack_build.toolchain import Link
+from ortpack_build.toolchain import Link, set_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
 _PACKAGE = "ortpack"
 _MODULES = ("*.py", "*.pyi", "py.typed", "_pyinstaller/*.py")
 _FORMAT = 2  # of a module; part of its key. 1 needed musl by the name libc.so
-_INIT = f"PyInit_{MODULE_FILE.partition('.')[0]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +98,7 @@ def build(order: LoaderRequest, context: Context) -> wheel.Wheel:
     data = binding_sources.load()
     tag = f"cp{data.python.replace('.', '')}-abi3-{chosen.tag}"
     nanobind = binding_sources.nanobind(context.cache, context.report)
-    license_texts = {name: nanobind.folder / path for path, name in nanobind.line.licenses.items()}
+    license_texts = {name: nanobind.folder / path for path, name in nanobind.entry.licenses.items()}
     name, files = _contents(order.tree, module, license_texts, data.replaced, tag)
     with context.report.step(f"Packing {name}-{tag}.whl") as step:
         path = order.out / f"{name}-{tag}.whl"
@@ -112,55 +110,33 @@ def build(order: LoaderRequest, context: Context) -> wheel.Wheel:
 def _module(order: LoaderRequest, chosen: Toolchain, kits: kit_settings.Kits, context: Context) -> Path:
     """The extension module, kept in the cache by all that goes into it."""
     data, sources = binding_sources.load(), order.tree / "src" / "binding"
-    root = emulation.headers(order.target, context.cache, context.report)
-    nanobind = binding_sources.nanobind(context.cache, context.report)
+    python = binding_sources.debian_headers(order.target, context.cache, context.report)
     ort = _ort_header(order.tree, context.environ)
-    flags = [*kits.flags.c, *kits.processor(order.target).flags, *data.flags, "-fPIC"]
-    line = kits.target(order.target)
+    flags = [*kits.flags.c, *kits.processor(order.target).flags]
+    libraries = kits.target(order.target).libraries
     stated = [
         {str(path.relative_to(sources)): sha256_of(path) for path in sorted(sources.rglob("*")) if path.is_file()},
         msgspec.to_builtins(data),
-        {"root": root.path.parent.name, "ort": sha256_of(ort / "onnxruntime_c_api.h")},
-        [dict(chosen.identity), flags, kits.link.flags, line.libraries],
+        {"root": python.identity, "ort": sha256_of(ort / "onnxruntime_c_api.h")},
+        [dict(chosen.identity), [*flags, *data.flags, "-fPIC"], kits.link.flags, libraries],
     ]
 
     def make(folder: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="ortpack-loader-", ignore_cleanup_errors=True) as scratch:
             work = Path(scratch)
-            # Links, so that no path of this machine gets into the module.
-            (work / "binding").symlink_to(sources)
-            (work / "nanobind").symlink_to(nanobind.folder)
-            compilers = chosen.install(work, root=work, shared=context.cache.root / "toolchain")
-            environ = {**context.environ, **compilers.environ}
-            include = [*root.include, *(work / "nanobind" / name for name in nanobind.line.include), ort]
-            found = [work / "binding" / path for path in binding_sources.sources(sources)]
-            theirs = [work / "nanobind" / name for name in nanobind.line.sources]
-            common = [*flags, f'-DORTPACK_PACKAGE="{_PACKAGE}"', f"-DNB_DOMAIN={_PACKAGE}"]
-            common += [f"-D{name}" for name in (*data.define, binding_sources.limited_api(data))]
-            common += [word for path in include for word in ("-isystem", str(path))]
-            common += binding_sources.prelude(data, work / "binding")
-
-            def compile_one(source: Path) -> Path:
-                level = "-O2" if source.name in data.fast else "-Os"
-                own = ["-DNB_BUILD"] if source in theirs else []
-                command = [str(compilers.cxx), "-c", level, *common, *own, str(source)]
-                run([*command, "-o", str(work / f"{source.stem}.o")], environ, f"Compiling {source.name}")
-                return work / f"{source.stem}.o"
-
-            with ThreadPoolExecutor(order.jobs) as pool:
-                objects = [*pool.map(compile_one, (*theirs, *found))]  # the longest first
-            script = work / "exports.lds"
-            script.write_text(f"{{ global: {_INIT}; local: *; }};\n", encoding="utf-8")
-            # Python's own functions come from the interpreter that loads the module.
-            chosen_flags = [flag for flag in kits.link.flags if flag != "--no-undefined"]
+            place = set_up(chosen, work, context, order.jobs)
+            binding = binding_sources.prepare(
+                order.target, python, work, context.cache, context.report, own=order.tree / "src"
+            )
+            job = BindingJob(binding=binding, package=_PACKAGE, flags=flags, ort=ort, linked=False)
             link = Link(
                 output=folder / MODULE_FILE,
-                objects=objects,
+                objects=job.compile(place, work),
                 archives=(),
-                flags=[*chosen_flags, "--version-script", str(script)],
-                libraries=line.libraries,
+                flags=module_flags(kits.link.flags, work),
+                libraries=libraries,
             )
-            run(compilers.linker(work, environ)(link), environ, "Linking")
+            run(place.compilers.linker(work, place.environ)(link), place.environ, "Linking")
 
     key = sha256(json.dumps([_FORMAT, *stated], sort_keys=True).encode())
     with context.report.step(f"Compiling the loader for {order.target}") as step:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from ortpack_build.base.context import Context
+
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
@@ -56,6 +58,23 @@ class Compilers:
 Linker = Callable[[Link], Sequence[str]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """A folder to compile and link in, with compilers for one target set up in it.
+
+    Attributes:
+        folder: an existing one.
+        compilers: those of the target's toolchain, installed below `folder`.
+        environ: variables of their processes.
+        jobs: how many of them run at once.
+    """
+
+    folder: Path
+    compilers: Compilers
+    environ: Mapping[str, str]
+    jobs: int
+
+
 class Toolchain(Protocol):
     """A compiler, its linker and its libraries, for one target."""
 
@@ -78,6 +97,12 @@ class Toolchain(Protocol):
             shared: a folder for what is worth keeping from one build to the next; builds may use it at once.
         """
         ...
+
+
+def set_up(toolchain: Toolchain, folder: Path, context: Context, jobs: int) -> Workplace:
+    """Install the compilers of a toolchain in `folder`, an existing one, whose path the compiled files won't name."""
+    compilers = toolchain.install(folder, root=folder, shared=context.cache.root / "toolchain")
+    return Workplace(folder=folder, compilers=compilers, environ={**context.environ, **compilers.environ}, jobs=jobs)
 
 
 def write_wrapper(

@@ -13,6 +13,7 @@ import pytest
 
 from ortpack_build import sizes
 from ortpack_build.link import link_shared
+from ortpack_build.toolchain import set_up
 from support import models
 from support.command import run
 
@@ -33,8 +34,8 @@ def test_a_small_link(tiny: Tiny) -> None:
     made = tiny.make()
     work = tiny.folder / "link"
     work.mkdir()
-    compilers = tiny.toolchain.install(work, root=work, shared=tiny.cache.root / "toolchain")
-    library = link_shared(made, made.kernels, compilers, work=work, environ=os.environ)
+    place = set_up(tiny.toolchain, work, tiny.context, 2)
+    library = link_shared(made, made.kernels, place)
     assert library.sizes is not None
     assert sum(row.size for row in library.sizes.rows) == library.sizes.size == library.path.stat().st_size
     rows = {row.subsystem: row.size for row in library.sizes.rows}

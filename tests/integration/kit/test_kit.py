@@ -23,7 +23,7 @@ from ortpack_build.base.native_library import inspect
 from ortpack_build.base.report import Reporter
 from ortpack_build.kit import Kit, expect, pack, read, unpack
 from ortpack_build.link import Library, link_shared
-from ortpack_build.toolchain import Zig, pinned_programs
+from ortpack_build.toolchain import Zig, pinned_programs, set_up
 from support.command import run
 
 from .conftest import ORT, Tiny
@@ -36,9 +36,9 @@ _TABLE = "onnxruntime/core/providers/cpu/cpu_execution_provider.cc"
 def _link(tiny: Tiny, kit: Kit, ops: set[str] | None = None, *, into: str = "link") -> Library:
     work = tiny.folder / into
     work.mkdir(parents=True)
-    compilers = tiny.toolchain.install(work, root=work, shared=tiny.cache.root / "toolchain")
+    place = set_up(tiny.toolchain, work, tiny.context, 2)
     chosen = [kernel for kernel in kit.kernels if ops is None or kernel.op in ops]
-    return link_shared(kit, chosen, compilers, work=work, environ=os.environ)
+    return link_shared(kit, chosen, place)
 
 
 def _digest(folder: Path) -> dict[str, bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from ortpack_build.kit import Kit, Reduced, exchanged, read, reduce_types
 from ortpack_build.link import link_shared
 from ortpack_build.link.linker import run
 from ortpack_build.ops import config
+from ortpack_build.toolchain import set_up
 
 if TYPE_CHECKING:
     from .conftest import Tiny
@@ -68,12 +68,12 @@ def _sum(tiny: Tiny, kit: Kit, reduced: Reduced | None, name: str) -> int:
     """What all kernels of a library add up to: 10, and how many types the first may have."""
     work = tiny.folder / name
     work.mkdir()
-    compilers = tiny.toolchain.install(work, root=work, shared=tiny.cache.root / "toolchain")
+    place = set_up(tiny.toolchain, work, tiny.context, 2)
     if reduced is not None:
         kit, archives = exchanged(kit, reduced, work)
         for archive in archives:
-            run([str(compilers.ranlib), str(archive)], os.environ, "Linking")
-    library = link_shared(kit, kit.kernels, compilers, work=work, environ=os.environ)
+            run([str(place.compilers.ranlib), str(archive)], place.environ, "Linking")
+    library = link_shared(kit, kit.kernels, place)
     total: int = ctypes.CDLL(str(library.path)).OrtGetApiBase()
     return total
 
