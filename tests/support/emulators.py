@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
@@ -11,7 +12,7 @@ import pytest
 from ortpack_build.catalog import manifests
 from ortpack_build.verify import run_under_wine
 
-WINE = run_under_wine.find(str(manifests.load().targets["win-amd64"].emulator))
+WINE = run_under_wine.find(manifests.load().targets["win-amd64"], os.environ)
 X86_64 = sys.platform == "linux" and platform.machine() == "x86_64"
 
 needs_wine = pytest.mark.skipif(

@@ -39,6 +39,7 @@ class Target(Model, frozen=True, kw_only=True):
     runs_on: Annotated[tuple[str, ...], Meta(description="Hosts (target names) that can run its binaries")]
     libc: Annotated[Literal["glibc", "musl"] | None, Meta(description="C library, on Linux")] = None
     emulator: Annotated[str | None, Meta(description="Program that runs its binaries on other machines")] = None
+    zig: Annotated[str | None, Meta(description="zig's name of it, if kits.toml has none")] = None
     marker: Annotated[
         str | None, Meta(description="Environment marker (PEP 508) of such machines; None: no marker tells them apart")
     ] = None

@@ -182,8 +182,12 @@ class Kits(Model, frozen=True):
             )
         return found
 
-    def tool(self, name: str, host: str) -> Tool:
+    def tool(self, name: str, host: str | None) -> Tool:
         """The pinned tool of that name for the machine that compiles.
+
+        Args:
+            name: the tool's.
+            host: the target that the machine is; None if it is none.
 
         Raises:
             UsageError: none is pinned for that machine.
@@ -191,7 +195,8 @@ class Kits(Model, frozen=True):
         found = next((tool for tool in self.tools if (tool.name, tool.host) == (name, host)), None)
         if found is None:
             hosts = sorted({tool.host for tool in self.tools})
-            raise UsageError(f"No {name} is pinned for {host}; kits are compiled on {', '.join(hosts)}.")
+            here = host or "this machine"
+            raise UsageError(f"No {name} is pinned for {here}; kits are compiled on {', '.join(hosts)}.")
         return found
 
 

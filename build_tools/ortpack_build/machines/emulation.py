@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ortpack_build.base.cache import Cache
+    from ortpack_build.base.context import Context
     from ortpack_build.base.report import Reporter
     from ortpack_build.catalog.model import Target
 
@@ -44,6 +45,17 @@ class Pip(Model, frozen=True):
     version: Annotated[str, Meta(description="Its version")]
     file: Annotated[str, Meta(description="The wheel's file name")]
     sha256: Sha256
+
+
+class Rootless(Model, frozen=True):
+    """The environment variables of an emulator that needs no root."""
+
+    set: Annotated[dict[str, str], Meta(description="Variable → what it is set to")] = field(default_factory=dict)
+    unset: Annotated[tuple[str, ...], Meta(description="Variables of the user's that it must not see")] = ()
+
+    def environ(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """The emulator's environment: `environ` with these changes."""
+        return {name: value for name, value in environ.items() if name not in self.unset} | self.set
 
 
 class RootEntry(Model, frozen=True):
@@ -68,15 +80,22 @@ class Emulation(Model, frozen=True):
     install: Annotated[str, Meta(description="What brings the emulator")]
     drop: Annotated[tuple[str, ...], Meta(description="Patterns of what is left out")]
     pip: Annotated[Pip, Meta(description="What installs in a root")]
-    roots: Annotated[dict[str, RootEntry], Meta(description="Target → its root")]
+    roots: Annotated[dict[str, RootEntry], Meta(description="Target → how its root is made")]
     groups: Annotated[dict[str, tuple[str, ...]], Meta(description="Packages that several roots have, by a name for @")]
     headers: Annotated[dict[str, str], Meta(description="What has headers in a root → Debian's package with them")]
     loaders: Annotated[dict[str, str], Meta(description="Target → the dynamic loader in its root")] = field(
         default_factory=dict
     )
+    rootless: Annotated[dict[str, Rootless], Meta(description="Emulators that need no root → their environment")] = (
+        field(default_factory=dict)
+    )
+
+    def needs_root(self, target: Target) -> bool:
+        """Whether a target's programs are run in a root: all are but those whose emulator brings its own."""
+        return target.emulator not in self.rootless
 
     def root(self, target: str) -> RootEntry:
-        """The entry of a target.
+        """How the root of a target is made.
 
         Raises:
             UsageError: no root is made for it.
@@ -85,8 +104,27 @@ class Emulation(Model, frozen=True):
             raise UsageError(f"No root is made for {target}.", hint=nearest(target, self.roots))
         return self.roots[target]
 
+    def python(self, target: Target) -> str | None:
+        """The path of the interpreter in a target's root; None if the root has none.
+
+        Raises:
+            UsageError: the target has no emulator, or no root.
+        """
+        self.check_emulated(target)
+        return self.root(target.name).python
+
+    def check_emulated(self, target: Target) -> str:
+        """The name of the target's emulator.
+
+        Raises:
+            UsageError: it has none.
+        """
+        if target.emulator is None:
+            raise UsageError(f"Nothing here emulates {target.name}.", hint=f"Emulated are: {', '.join(self.roots)}.")
+        return target.emulator
+
     def wanted(self, entry: RootEntry) -> tuple[str, ...]:
-        """The packages of a root, groups spelled out.
+        """The packages of a root, with those of its groups.
 
         Raises:
             KeyError: there is no such group.
@@ -97,15 +135,16 @@ class Emulation(Model, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Root:
-    """A root in the cache.
+    """A root in the cache: a folder that programs of a target take for /.
 
     Attributes:
-        path: the folder that stands for /.
+        path: the folder.
         python: the target's interpreter in it, if it has one.
         pip: a folder that `python` runs as pip.
         libraries: folders that are searched for libraries, on top of the usual ones.
         include: folders with headers of Python and NumPy.
-        pycache: a folder beside the root for Python's bytecode; whatever is in it, Python checks against the sources.
+        pycache: a folder beside the root where its Python keeps bytecode; Python checks that against the sources, so
+            it may be kept.
     """
 
     path: Path
@@ -118,12 +157,12 @@ class Root:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A root below an emulator.
+    """An emulated machine: a root, and the emulator that runs its programs.
 
     Attributes:
         emulator: the program; the root's own dynamic loader where the processor is this machine's.
         arguments: of the emulator, before the program that it is to run.
-        root: what the programs take for /.
+        root: the folder that the programs take for /.
     """
 
     emulator: Path
@@ -131,13 +170,16 @@ class Machine:
     root: Root
 
     def command(self, program: Path) -> list[str]:
-        """What runs a program of the target; its own arguments go after it."""
+        """The command that runs a program of the target; the program's arguments follow it."""
         libraries = os.pathsep.join(map(str, self.root.libraries))
         environ = ["-E", f"LD_LIBRARY_PATH={libraries}"] if libraries else []
         return [str(self.emulator), *self.arguments, *environ, str(program)]
 
     def python(self, program: Path | None = None) -> list[str]:
-        """What runs the root's Python, or that of an environment made with it, isolated from the user's settings.
+        """The command that runs the root's Python, or an environment's, isolated from the user's settings.
+
+        Args:
+            program: the Python of an environment that was made with the root's; the root's own if None.
 
         Raises:
             UsageError: the root has no Python.
@@ -150,7 +192,7 @@ class Machine:
 
 
 def load() -> Emulation:
-    """The shipped data.
+    """Read the shipped data.
 
     Raises:
         ManifestError: it has a mistake.
@@ -159,15 +201,14 @@ def load() -> Emulation:
 
 
 def emulator(target: Target, data: Emulation, *, environ: Mapping[str, str]) -> Path:
-    """The program on the PATH of `environ` that runs those of a target.
+    """Find the emulator of a target on the PATH of `environ`.
 
     Raises:
         UsageError: the target has no emulator.
         ToolError: it is not on this machine.
     """
-    if target.emulator is None:
-        raise UsageError(f"Nothing here emulates {target.name}.", hint=f"Emulated are: {', '.join(data.roots)}.")
-    names = [name.format(emulator=target.emulator) for name in data.programs]
+    emulated_by = data.check_emulated(target)
+    names = [name.format(emulator=emulated_by) for name in data.programs]
     found = [shutil.which(name, path=environ.get("PATH", os.defpath)) for name in names]
     program = next(filter(None, found), None)
     if program is None:
@@ -178,7 +219,7 @@ def emulator(target: Target, data: Emulation, *, environ: Mapping[str, str]) -> 
     return Path(program)
 
 
-def machine(target: Target, cache: Cache, report: Reporter, *, environ: Mapping[str, str]) -> Machine:
+def machine(target: Target, context: Context) -> Machine:
     """The emulated machine of a target; its root is made if the cache has none.
 
     Raises:
@@ -188,16 +229,16 @@ def machine(target: Target, cache: Cache, report: Reporter, *, environ: Mapping[
     """
     data = load()
     if target.name in data.loaders and target.arch == host.detect().arch:
-        root = obtain(target.name, cache, report)
+        root = obtain(target.name, context.cache, context.report)
         return Machine(emulator=root.path / data.loaders[target.name], arguments=(), root=root)
-    program = emulator(target, data, environ=environ)  # said before anything is fetched
-    root = obtain(target.name, cache, report)
+    program = emulator(target, data, environ=context.environ)  # an error before anything is fetched
+    root = obtain(target.name, context.cache, context.report)
     arguments = tuple(argument.format(root=root.path) for argument in data.arguments)
     return Machine(emulator=program, arguments=arguments, root=root)
 
 
 def obtain(target: str, cache: Cache, report: Reporter) -> Root:
-    """The root of a target, made if the cache has none. What is in it stands in `root.json` beside it.
+    """The root of a target, made if the cache has none. `root.json` beside it lists the packages in it.
 
     Raises:
         UsageError: no root is made for the target.
@@ -208,7 +249,7 @@ def obtain(target: str, cache: Cache, report: Reporter) -> Root:
     entry = data.root(target)
     parts = (_FORMAT, data.suite, entry, data.wanted(entry), data.drop, data.pip)
     key = sha256(msgspec.json.encode(parts, order="deterministic"))
-    made = cache.get("roots", key, lambda folder: _make(folder, target, data, entry, cache, report))
+    made = cache.get("roots", key, lambda folder: _make(folder, target, data, cache, report))
     path = made / "root"
     return Root(
         path=path,
@@ -231,7 +272,7 @@ def headers(target: str, cache: Cache, report: Reporter) -> Root:
 
 
 def versions(root: Root) -> dict[str, str]:
-    """Of what a root has headers → their version, and whose it is."""
+    """The versions of the headers in a root, by what they are of, for instance python → 3.13.5 of Debian trixie."""
     about = json.loads((root.path.parent / "root.json").read_text(encoding="utf-8"))
     found: dict[str, str] = {}
     for name, package in load().headers.items():
@@ -241,8 +282,9 @@ def versions(root: Root) -> dict[str, str]:
     return found
 
 
-def _make(folder: Path, target: str, data: Emulation, entry: RootEntry, cache: Cache, report: Reporter) -> None:
-    root = folder / "root"
+def _make(folder: Path, target: str, data: Emulation, cache: Cache, report: Reporter) -> None:
+    """Make a root: fetch its packages, unpack them without running anything of theirs, and put pip beside them."""
+    entry, root = data.root(target), folder / "root"
     (root / "usr").mkdir(parents=True)
     for name in _MERGED:
         (root / name).symlink_to(f"usr/{name}")

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from ortpack_build.base import process
 from ortpack_build.base.errors import FetchError, ToolError, UsageError
 from ortpack_build.bundle.runtime_json import NAME, parse
-from ortpack_build.kit import settings as kit_settings
 from ortpack_build.machines import emulation
 from ortpack_build.verify import run_from_c
 
@@ -55,7 +54,7 @@ class Abroad:
     """
 
     below: str
-    runner: run_from_c.Runner | None = None
+    runner: run_from_c.Program | None = None
     python: Sequence[str] = ()
 
     def ask(self, request: Mapping[str, Any]) -> process.Reply:
@@ -73,7 +72,7 @@ class Abroad:
         return process.Reply(answer=answer, code=0, last="")
 
 
-def find(target: Target, host: str, context: Context, *, package: str | None) -> Abroad:
+def find(target: Target, host: str | None, context: Context, *, package: str | None) -> Abroad:
     """The machine of a target, set up for libraries, or for packages.
 
     Args:
@@ -86,18 +85,15 @@ def find(target: Target, host: str, context: Context, *, package: str | None) ->
         ToolError: the emulator is not on this machine, or a program can't be compiled.
         FetchError: what the machine is made of can't be had.
     """
-    kits = kit_settings.load()
-    line = kits.target(target.name)
     try:
-        machine = emulation.machine(target, context.cache, context.report, environ=context.environ)
-        below = machine.emulator.name
-        if package is not None:
-            return Abroad(below=below, python=machine.python())
-        program = run_from_c.compiled(line.zig_target, kits.tool("zig", host), context.cache, context.report)
+        if package is None:
+            program = run_from_c.below_emulator(target, host, context)
+            return Abroad(below=program.below, runner=program)
+        machine = emulation.machine(target, context)
+        return Abroad(below=machine.emulator.name, python=machine.python())
     except (UsageError, ToolError, FetchError) as error:
         hint = f"{error.hint}; or say {_INSTEAD}" if error.hint else f"Say {_INSTEAD}"
         raise type(error)(f"The models can't be run on {target.name}: {error}", hint=hint) from error
-    return Abroad(below=below, runner=run_from_c.Runner(start=machine.command(program), below=below))
 
 
 def _start() -> tuple[str, ...]:
@@ -105,7 +101,7 @@ def _start() -> tuple[str, ...]:
     return "-c", _START, json.dumps({"ortpack_build": str(proof.parent), "ortpack_build.proof": str(proof)})
 
 
-def _compared(runner: run_from_c.Runner, request: Mapping[str, Any]) -> dict[str, Any]:
+def _compared(runner: run_from_c.Program, request: Mapping[str, Any]) -> dict[str, Any]:
     from ortpack_build.proof import recorded_runs  # noqa: PLC0415 - NumPy comes with the loader, which is optional
 
     folder, largest = Path(request["folder"]), 0.0

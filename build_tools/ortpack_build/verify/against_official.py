@@ -1,4 +1,4 @@
-"""A library beside the official one of the same release: it must not be worse protected."""
+"""Compares a wheel's library with the official one of the same release: it must not be worse protected."""
 
 from __future__ import annotations
 
@@ -11,58 +11,54 @@ from ortpack_build.base.errors import BuildError
 from ortpack_build.catalog import spec
 from ortpack_build.origin import prebuilt
 from ortpack_build.origin.pip_wheel import fetch, is_cached
-from ortpack_build.verify.row import Row, Verdict
+from ortpack_build.verify.row import Row, Verdict, skipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from ortpack_build.base.binary_facts import BinaryFacts
-    from ortpack_build.base.cache import Cache
-    from ortpack_build.base.report import Reporter
-    from ortpack_build.verify.wheel_reader import Subject
+    from ortpack_build.base.context import Context
+    from ortpack_build.verify.wheel_reader import WheelReader
 
-_NAME = "official"
+OFFICIAL = "official"  # name of the row, and what the names of the rows begin with where there are several
 
 
-def compare(subject: Subject, scratch: Path, cache: Cache, report: Reporter, *, may_fetch: bool) -> list[Row]:
-    """A row for each protection that the wheel's library and the official one have or lack.
+def compare(wheel: WheelReader, scratch: Path, context: Context, *, may_fetch: bool) -> list[Row]:
+    """A row for each protection that the wheel's library or the official one has.
 
     Args:
-        subject: a wheel whose other checks hold.
-        scratch: an existing folder.
-        cache: where the official wheel is kept.
-        report: says what is done.
-        may_fetch: get the official wheel if the cache lacks it.
+        wheel: a wheel whose checks hold.
+        scratch: an empty folder.
+        context: the cache, where the official wheel is kept, and the reporter.
+        may_fetch: fetch the official wheel if the cache lacks it.
 
     Raises:
         FetchError: it can't be had.
         ArchiveError: it is damaged.
     """
-    library = subject.runtime.library
+    library = wheel.runtime.library
     if isinstance(library, UnsetType):
-        return [_skip("it holds no library of ONNX Runtime")]
+        return [skipped(OFFICIAL, "it holds no library of ONNX Runtime")]
     try:
-        resolved = spec.resolve(subject.catalog, subject.spec.variant, subject.spec.target, subject.version)
+        resolved = spec.resolve(wheel.catalog, wheel.spec.variant, wheel.spec.target, wheel.version)
     except BuildError as error:
-        return [_skip(f"nothing to compare with: {error}")]
+        return [skipped(OFFICIAL, f"nothing to compare with: {error}")]
     source = resolved.source
     if not isinstance(source, spec.Prebuilt):
-        return [_skip("nothing to compare with: there is no official library")]
-    if not may_fetch and not is_cached(prebuilt.pin(source), cache):
-        return [_skip(f"{source.file} is not in the cache; --compare fetches it")]
-    into = scratch / _NAME
-    into.mkdir()
-    prebuilt.obtain(source, lambda pin: fetch(pin, cache, report), into)
-    theirs = into / "libraries" / next(file.name for file in resolved.files if file.role == "library")
-    data = subject.contents[library]
+        return [skipped(OFFICIAL, "nothing to compare with: there is no official library")]
+    if not may_fetch and not is_cached(prebuilt.pin(source), context.cache):
+        return [skipped(OFFICIAL, f"{source.file} is not in the cache; --compare fetches it")]
+    prebuilt.obtain(source, lambda pin: fetch(pin, context.cache, context.report), scratch)
+    theirs = scratch / "libraries" / next(file.name for file in resolved.files if file.role == "library")
+    data = wheel.contents[library]
     size = f"{len(data) / 1e6:.2f} MB; official: {theirs.stat().st_size / 1e6:.2f} MB"
     return [
         *compare_protections(
-            _protections(subject.binaries[library], data),
-            _protections(native_library.inspect(theirs, subject.machine), theirs.read_bytes()),
+            _protections(wheel.binaries[library], data),
+            _protections(native_library.inspect(theirs, wheel.machine), theirs.read_bytes()),
         ),
-        Row(check=f"{_NAME}: size", verdict=Verdict.INFO, detail=size),
+        Row(check=f"{OFFICIAL}: size", verdict=Verdict.INFO, detail=size),
     ]
 
 
@@ -74,7 +70,7 @@ def compare_protections(ours: Mapping[str, bool], theirs: Mapping[str, bool]) ->
 
     return [
         Row(
-            check=f"{_NAME}: {name}",
+            check=f"{OFFICIAL}: {name}",
             verdict=Verdict.FAIL if theirs.get(name) and not ours.get(name) else Verdict.PASS,
             detail=f"{say(ours.get(name))}; official: {say(theirs.get(name))}",
         )
@@ -88,7 +84,3 @@ def _protections(facts: BinaryFacts, data: bytes) -> dict[str, bool]:
         "no RPATH": not facts.rpaths,
         "no path of its builder": not native_library.build_paths(data),
     }
-
-
-def _skip(why: str) -> Row:
-    return Row(check=_NAME, verdict=Verdict.SKIP, detail=why)

@@ -1,28 +1,37 @@
-"""The last check: install the wheel beside the loader in a new environment, and run a model through it there."""
+"""Installs a wheel beside the loader in a new environment, here or below an emulator, and runs a model there."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from ortpack_build.base.errors import UsageError
-from ortpack_build.verify import Row, Verdict
+from msgspec import UnsetType
+
+from ortpack_build.base import process
+from ortpack_build.base.errors import ToolError, UsageError
+from ortpack_build.machines import emulation
+from ortpack_build.verify.row import RUN, failed, passed
 from ortpack_build.verify.tiny_model import SUM, A, B, tiny_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from ortpack_build.machines.emulation import Machine
+    from ortpack_build.base.context import Context
+    from ortpack_build.catalog.host import Host
+    from ortpack_build.verify.row import Row
+    from ortpack_build.verify.wheel_reader import WheelReader
+    from ortpack_build.verify.wish import Wish
 
+INSTALL = "install"  # name of the row
 _INSTALL_TIMEOUT = 900  # seconds
 _RUN_TIMEOUT = 600  # seconds
 
-# Runs in the new environment, which has the loader (or a package with its own), the runtime and NumPy, and not this
-# package.
+# Runs in the new environment. That has NumPy, the runtime and the loader, or a package that is both; this package it
+# lacks.
 _SCRIPT = """
 import importlib, json, sys
 import numpy
@@ -53,7 +62,10 @@ print("RESULT " + json.dumps({
 
 
 def loader_requirement(loader: Path | None) -> str:
-    """What pip installs as the loader: a wheel, the one wheel in a folder, a source tree, or `ortpack` by name.
+    """What pip is told to install as the loader: the path of a wheel or a source tree, or `ortpack` by name.
+
+    Args:
+        loader: a wheel, a folder that holds one, or a source tree; None for the name.
 
     Raises:
         UsageError: the path is none of these.
@@ -71,47 +83,85 @@ def loader_requirement(loader: Path | None) -> str:
     return str(found[0].resolve())
 
 
-def run(
-    wheel: Path,
-    runtime: str,
-    *,
-    loader: str | None,
-    model: Path | None,
-    scratch: Path,
-    device: str | None = None,
-    machine: Machine | None = None,
+@dataclass(frozen=True)
+class InstalledHere:
+    """Installs a wheel and runs a model with it on this machine."""
+
+    context: Context
+    here: Host
+    name: ClassVar[str] = "installed in a new environment"
+
+    def why_not(self, wheel: WheelReader) -> str | None:
+        """Why it can't run this wheel; None if it can."""
+        return self.here.why_not(wheel.target, wheel.runtime.platform, wheel.catalog.targets)
+
+    def run(self, wheel: WheelReader, wish: Wish, scratch: Path) -> list[Row]:
+        """The rows of installing the wheel and of running a model.
+
+        Raises:
+            UsageError: `wish.loader` is no loader.
+        """
+        return _install_and_run(wheel, wish, scratch, self.context)
+
+
+@dataclass(frozen=True)
+class InstalledBelowEmulator:
+    """Installs a wheel and runs a model with it below an emulator, by the Python of the target's root."""
+
+    context: Context
+    name: ClassVar[str] = "installed in a root of its target, below an emulator"
+
+    def why_not(self, wheel: WheelReader) -> str | None:
+        """Why it can't run this wheel; None if it can.
+
+        Raises:
+            UsageError: nothing emulates its target.
+        """
+        if emulation.load().python(wheel.target) is None:
+            return f"there is no Python for {wheel.target.name}"
+        return None
+
+    def run(self, wheel: WheelReader, wish: Wish, scratch: Path) -> list[Row]:
+        """The rows of installing the wheel and of running a model.
+
+        Raises:
+            UsageError: `wish.loader` is no loader.
+            ToolError: the emulator is not on this machine.
+            FetchError: a package of the root can't be had.
+        """
+        return _install_and_run(wheel, wish, scratch, self.context, emulation.machine(wheel.target, self.context))
+
+
+def _install_and_run(
+    wheel: WheelReader, wish: Wish, scratch: Path, context: Context, machine: emulation.Machine | None = None
 ) -> list[Row]:
-    """Install and run.
-
-    Args:
-        wheel: the runtime's wheel, for this machine or the emulated one.
-        runtime: the runtime's name, which is asked for by name.
-        loader: what pip installs beside it; None for a package of the runtime's name that needs no loader.
-        model: an .onnx or .ort file, fed with zeros (free dimensions are 1); a made-up one if None.
-        scratch: an empty folder, for the environment.
-        device: to run it on; the runtime's own choice if None.
-        machine: the emulated machine that does all of this; None for this one.
-
-    Returns:
-        A row for installing and, if that worked, one for running.
-    """
-    requirements = [*([loader] if loader else []), str(wheel.resolve())]
+    """A row for installing and, if that worked, one for running; `machine` None is this machine."""
+    loader = None if wheel.package else loader_requirement(wish.loader)
+    requirements = [*([loader] if loader else []), str(wheel.path.resolve())]
     try:
         python = environment(scratch / "env", requirements, machine)
     except InstallError as error:
-        return [Row(check="install", verdict=Verdict.FAIL, detail=str(error))]
+        return [failed(INSTALL, str(error))]
     beside = "with the loader" if loader else "alone"
     where = f", below {machine.emulator.name}" if machine else ""
-    rows = [Row(check="install", verdict=Verdict.PASS, detail=f"{beside}, in a new environment{where}")]
-    return [*rows, _run(python, runtime, "ortpack" if loader else runtime, model, scratch, device)]
+    installed = passed(INSTALL, f"{beside}, in a new environment{where}")
+    return [installed, _run(python, wheel, wish, scratch, context.environ)]
 
 
 class InstallError(Exception):
-    """What kept an environment from being made."""
+    """An environment could not be made; the message is the line of pip or venv that says why."""
 
 
-def environment(folder: Path, requirements: Sequence[str], machine: Machine | None = None) -> list[str]:
-    """A new environment in `folder` with the requirements installed; the command that runs its Python.
+def environment(folder: Path, requirements: Sequence[str], machine: emulation.Machine | None = None) -> list[str]:
+    """Make an environment with some requirements installed.
+
+    Args:
+        folder: where; it is not there yet.
+        requirements: for pip.
+        machine: the emulated machine whose Python makes it; None for this machine's.
+
+    Returns:
+        The command that runs its Python.
 
     Raises:
         InstallError: with the line that says why.
@@ -127,70 +177,54 @@ def environment(folder: Path, requirements: Sequence[str], machine: Machine | No
         venv = [*machine.python(), "-m", "venv", "--without-pip", "--system-site-packages"]
     steps = ([*venv, str(folder)], [*pip, "install", "--no-input", "-q", *options, *requirements])
     for command in steps:
-        code, output, errors = _call(command, _INSTALL_TIMEOUT, cwd=folder.parent)
-        if code != 0:
-            raise InstallError(_last(errors or output, code))
+        try:
+            done = process.run(command, cwd=folder.parent, timeout=_INSTALL_TIMEOUT)
+        except ToolError as error:
+            raise InstallError(str(error)) from error
+        if done.code != 0:
+            raise InstallError(_why(done))
     return python
 
 
-def _run(
-    python: Sequence[str], runtime: str, package: str, model: Path | None, scratch: Path, device: str | None
-) -> Row:
-    def failed(detail: str) -> Row:
-        return Row(check="run", verdict=Verdict.FAIL, detail=detail)
-
-    path = model.resolve() if model else scratch / "tiny.onnx"
-    if model is None:
+def _run(python: Sequence[str], wheel: WheelReader, wish: Wish, scratch: Path, environ: Mapping[str, str]) -> Row:
+    """The row of running a model in an environment that has the wheel, with the runtime asked for by name."""
+    runtime, given = wheel.runtime.name, {} if wish.model else {"a": A, "b": B}
+    path = wish.model.resolve() if wish.model else scratch / "tiny.onnx"
+    if wish.model is None:
         path.write_bytes(tiny_model())
-    feeds = {} if model else {"a": A, "b": B}
-    request = {"package": package, "model": str(path), "feeds": feeds, "device": device}
-    script = scratch / "trial.py"
+    request = {
+        "package": wheel.package or "ortpack",
+        "model": str(path),
+        "feeds": given,
+        # What it needs of the machine may be missing here, but its CPU provider needs nothing.
+        "device": None if isinstance(wheel.runtime.needs, UnsetType) else "cpu",
+    }
+    script = scratch / "run_model.py"
     script.write_text(_SCRIPT, encoding="utf-8")
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("ORTPACK_")}
-    environ["ORTPACK_RUNTIME"] = runtime
-    code, output, errors = _call(
-        [*python, str(script), json.dumps(request)], _RUN_TIMEOUT, cwd=scratch, environ=environ
-    )
-    found = next((line for line in output.splitlines() if line.startswith("RESULT ")), None)
-    if code != 0 or found is None:
-        return failed(_last(errors or output, code))
-    result: dict[str, Any] = json.loads(found.removeprefix("RESULT "))
-    if model is None and tuple(result["first"]) != SUM:
-        return failed(f"{A} + {B} gave {result['first']}")
-    shapes = ", ".join(f"{name} {shape}" for name, shape in result["outputs"].items())
-    return Row(
-        check="run",
-        verdict=Verdict.PASS,
-        detail=f"runtime {result['name']}, ORT {result['version']}, {', '.join(result['providers'])}: "
-        f"{path.name} gave {shapes}",
-    )
-
-
-def _call(
-    command: Sequence[str], timeout: float, *, cwd: Path, environ: Mapping[str, str] | None = None
-) -> tuple[int, str, str]:
     try:
-        done = subprocess.run(
-            command,
-            check=False,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            encoding="utf-8",
-            errors="replace",
-            timeout=timeout,
-            cwd=cwd,
-            env=environ,
+        done = process.run(
+            [*python, str(script), json.dumps(request)],
+            cwd=scratch,
+            environ={key: value for key, value in environ.items() if not key.startswith("ORTPACK_")}
+            | {"ORTPACK_RUNTIME": runtime},
+            timeout=_RUN_TIMEOUT,
         )
-    except subprocess.TimeoutExpired:
-        return 1, "", f"no end after {timeout:.0f} s"
-    except OSError as error:
-        return 1, "", str(error)
-    return done.returncode, done.stdout, done.stderr
+    except ToolError as error:
+        return failed(RUN, str(error))
+    result = process.result(done.output)
+    if done.code != 0 or result is None:
+        return failed(RUN, _why(done))
+    if wish.model is None and tuple(result["first"]) != SUM:
+        return failed(RUN, f"{A} + {B} gave {result['first']}")
+    shapes = ", ".join(f"{name} {shape}" for name, shape in result["outputs"].items())
+    by = f"runtime {result['name']}, ORT {result['version']}, {', '.join(result['providers'])}"
+    return passed(RUN, f"{by}: {path.name} gave {shapes}")
 
 
-def _last(text: str, code: int) -> str:
+def _why(done: process.Finished) -> str:
     """The line that says why a program failed."""
-    if code < 0:
-        return f"killed by signal {-code}"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return next((line for line in lines if line.startswith("ERROR:")), lines[-1] if lines else f"exit code {code}")
+    if done.code < 0:
+        return f"killed by signal {-done.code}"
+    lines = [line.strip() for line in (done.errors or done.output).splitlines() if line.strip()]
+    last = lines[-1] if lines else f"exit code {done.code}"
+    return next((line for line in lines if line.startswith("ERROR:")), last)

@@ -1,81 +1,103 @@
-"""Runs a model with a Windows library where there is no Windows: under wine."""
+"""Runs a model with a Windows library where there is no Windows: from C, under wine."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from ortpack_build.base.errors import BuildError
+from ortpack_build.base import process
+from ortpack_build.base.errors import BuildError, ToolError
+from ortpack_build.machines import emulation
 from ortpack_build.verify import run_from_c
-from ortpack_build.verify.row import Row, Verdict
+from ortpack_build.verify.row import RUN, skipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ortpack_build.base.cache import Cache
-    from ortpack_build.base.report import Reporter
-    from ortpack_build.toolchain.settings import Tool
-    from ortpack_build.verify.wheel_reader import Subject
+    from ortpack_build.base.context import Context
+    from ortpack_build.catalog.host import Host
+    from ortpack_build.catalog.model import Target
+    from ortpack_build.verify.row import Row
+    from ortpack_build.verify.wheel_reader import WheelReader
+    from ortpack_build.verify.wish import Wish
 
-ZIG = {"amd64": "x86_64-windows-gnu", "arm64": "aarch64-windows-gnu"}  # zig's names by architecture
-# Wine: no messages of its own, no browser or .NET to install, no entries in the user's menus, no screen
-_SETTINGS = {"WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree,mshtml=;winemenubuilder.exe="}
-_UNWANTED = ("DISPLAY", "WAYLAND_DISPLAY", "WINEARCH", "WINEPATH")
+_STOP_TIMEOUT = 60  # seconds
 
 
-def trial(subject: Subject, *, emulator: str, model: Path | None, tool: Tool, cache: Cache, report: Reporter) -> Row:
-    """The row of running a model with the wheel's library; skipped where that can't be tried.
+@dataclass(frozen=True)
+class FromCUnderWine:
+    """Runs a model with a Windows library: a program compiled for Windows opens it, under wine."""
+
+    context: Context
+    here: Host
+    name: ClassVar[str] = "from C, under wine"
+
+    def why_not(self, wheel: WheelReader) -> str | None:
+        """Why it can't run this wheel; None if it can."""
+        host = self.here.target(wheel.catalog.targets)
+        if wheel.package:
+            return run_from_c.NO_LIBRARY
+        if not run_from_c.can_compile(host):
+            return f"no zig is pinned for {host or 'this machine'}"
+        if find(wheel.target, self.context.environ) is None:
+            return f"{wheel.target.emulator} is not installed"
+        return None
+
+    def run(self, wheel: WheelReader, wish: Wish, scratch: Path) -> list[Row]:
+        """The row of running a model; it is skipped where the program that does it can't be had.
+
+        Nobody asked for this run by name, so what it lacks is no error.
+        """
+        host = self.here.target(wheel.catalog.targets)
+        try:
+            file = run_from_c.compiled(wheel.target, host, self.context)
+            program = under_wine(file, wheel.target, scratch, self.context.environ)
+        except BuildError as error:
+            return [skipped(RUN, f"the program to run it with: {error.paragraph()}")]
+        return [run_from_c.run_library(wheel, program, model=wish.model, scratch=scratch)]
+
+
+def find(target: Target, environ: Mapping[str, str]) -> str | None:
+    """The path of wine on this machine, or None if it is not there or the target is not for it."""
+    return shutil.which(target.emulator, path=environ.get("PATH")) if target.emulator else None
+
+
+def under_wine(file: Path, target: Target, scratch: Path, environ: Mapping[str, str]) -> run_from_c.Program:
+    """The program that opens Windows libraries, started under wine.
 
     Args:
-        subject: the wheel; every check of it has passed.
-        emulator: the program `wine`.
-        model: an .onnx or .ort file, fed with zeros (free dimensions are 1); a made-up one if None.
-        tool: zig for this machine.
-    """
-    place = subject.scratch / "windows"
-    place.mkdir()
-    try:
-        program = run_from_c.compiled(ZIG[subject.tag.arch], tool, cache, report)
-    except BuildError as error:
-        return Row(check="run", verdict=Verdict.SKIP, detail=f"the program to run it with: {error.paragraph()}")
-    return run_from_c.trial(subject, runner(program, emulator, place), model=model, scratch=place)
-
-
-def find(emulator: str) -> str | None:
-    """The emulator's program on this machine."""
-    return shutil.which(emulator)
-
-
-def runner(program: Path, emulator: str, scratch: Path) -> run_from_c.Runner:
-    """What runs models with Windows libraries.
-
-    Args:
-        program: as `native.compiled` made it.
-        emulator: wine's program.
+        file: as `run_from_c.compiled` made it.
+        target: a target for Windows.
         scratch: a folder; wine's C: drive goes there (0.7 GB).
+        environ: variables that wine starts from.
+
+    Raises:
+        ToolError: wine is not on this machine.
     """
-    environ = {key: value for key, value in os.environ.items() if key not in _UNWANTED}
-    environ |= {**_SETTINGS, "WINEPREFIX": str(scratch / "prefix")}
-    return run_from_c.Runner(
-        start=(emulator, str(program)),
+    wine = find(target, environ)
+    if wine is None:
+        raise ToolError(f"{target.emulator}, which runs programs of {target.name}, is not on this machine.")
+    settings = emulation.load().rootless[str(target.emulator)]
+    changed = {**settings.environ(environ), "WINEPREFIX": str(scratch / "prefix")}
+    return run_from_c.Program(
+        command=(wine, str(file)),
         below="wine",
-        environ=environ,
-        shown=_path,
-        ended=partial(_stop, emulator, environ),
+        environ=changed,
+        path_there=_on_drive_z,
+        clean_up=partial(_stop, wine, changed),
     )
 
 
-def _stop(emulator: str, environ: Mapping[str, str]) -> None:
-    """End the processes that wine keeps for this prefix, so that its folder can go."""
-    server = shutil.which("wineserver", path=str(Path(emulator).parent)) or shutil.which("wineserver")
+def _stop(wine: str, environ: Mapping[str, str]) -> None:
+    """End the processes that wine keeps for this prefix: they would write into its folder while it is deleted."""
+    server = shutil.which("wineserver", path=str(Path(wine).parent)) or shutil.which("wineserver")
     if server and Path(environ["WINEPREFIX"]).is_dir():
-        subprocess.run([server, "--kill"], env=environ, capture_output=True, check=False, timeout=60)
+        process.run([server, "--kill"], environ=environ, timeout=_STOP_TIMEOUT)
 
 
-def _path(path: Path) -> str:
-    """As wine sees it: the root of this machine is its drive Z:."""
+def _on_drive_z(path: Path) -> str:
+    """The path as Windows programs write it: wine shows this machine's root folder as drive Z:."""
     return "Z:" + str(path.resolve()).replace("/", "\\")

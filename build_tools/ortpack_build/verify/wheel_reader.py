@@ -1,4 +1,4 @@
-"""The wheel under scrutiny, read as far as it can be."""
+"""Reads a wheel that nothing is known of: its files, what it says of itself, and what the manifests say of it."""
 
 from __future__ import annotations
 
@@ -28,19 +28,25 @@ if TYPE_CHECKING:
 
     from ortpack_build.base.binary_facts import BinaryFacts
     from ortpack_build.bundle.runtime_json import File
-    from ortpack_build.catalog.model import Catalog
+    from ortpack_build.catalog.model import Catalog, Target
 
 _MOST = 8 << 30  # bytes that a wheel may unpack to
 _NATIVE = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
 
 
 @dataclass(frozen=True)
-class Subject:
-    """The wheel under scrutiny, read as far as it can be; whatever can't be read raises VerificationError."""
+class WheelReader:
+    """A wheel, read piece by piece when a check asks for it. What can't be read raises VerificationError.
+
+    Attributes:
+        path: the wheel.
+        catalog: the manifests that say what it should be.
+        scratch: a folder for its native libraries, empty at first.
+    """
 
     path: Path
     catalog: Catalog
-    scratch: Path  # an empty folder
+    scratch: Path
 
     @cached_property
     def files(self) -> dict[str, bytes]:
@@ -156,11 +162,20 @@ class Subject:
         except BuildError as error:
             raise VerificationError(f"the manifests don't know it: {error.paragraph()}") from error
 
+    @property
+    def from_source(self) -> bool:
+        """Whether its library was compiled here, and is not an official one."""
+        return isinstance(self.spec.source, Compiled)
+
+    @property
+    def target(self) -> Target:
+        """The target that the manifests make it for."""
+        return self.catalog.targets[self.spec.target]
+
     @cached_property
     def system(self) -> System:
         """What the platform that the tag promises gives: the tag of the file's name, not the manifests'."""
-        target = self.catalog.targets[self.spec.target]
-        return system_of(self.catalog.policies[target.policy], str(self.tag))
+        return system_of(self.catalog.policies[self.target.policy], str(self.tag))
 
     @property
     def machine(self) -> str:

@@ -94,9 +94,8 @@ def minimal(
     def made(target: str) -> Minimal:
         arguments, out = kit(target), tmp_path_factory.mktemp(target)
         try:
-            machine = emulation.machine(
-                manifests.load().targets[target], Cache(root=cache), Reporter(), environ=os.environ
-            )
+            context = Context(cache=Cache(root=cache), report=Reporter(), environ=os.environ)
+            machine = emulation.machine(manifests.load().targets[target], context)
         except ToolError as error:
             pytest.skip(str(error))
         given = [models.model("silero_vad"), *sorted(_SMALL.glob("*.onnx"))]

@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 
 from ortpack_build.base.cache import Cache
+from ortpack_build.base.context import Context
 from ortpack_build.base.report import Reporter
 from ortpack_build.catalog import manifests
 from ortpack_build.machines import emulation
@@ -63,7 +64,9 @@ def made(
 
 @pytest.fixture(scope="module")
 def machine(cache: Path) -> emulation.Machine:
-    return emulation.machine(manifests.load().targets[TARGET], Cache(root=cache), Reporter(), environ=os.environ)
+    return emulation.machine(
+        manifests.load().targets[TARGET], Context(cache=Cache(root=cache), report=Reporter(), environ=os.environ)
+    )
 
 
 def test_real_models_give_what_they_give_here(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,10 +11,10 @@ import onnxruntime
 import pytest
 
 from ortpack_build.base.cache import Cache
+from ortpack_build.base.context import Context
 from ortpack_build.base.errors import ToolError
 from ortpack_build.base.report import Reporter
 from ortpack_build.catalog import host, manifests
-from ortpack_build.kit import settings as kit_settings
 from ortpack_build.verify import run_from_c
 from support.command import run
 from support.models import feeds, model
@@ -36,15 +37,14 @@ def test_silero_vad_gives_what_it_gives_here(
     target: str, minimal: Callable[[str], Minimal], cache: Path, tmp_path: Path
 ) -> None:
     """Within 1e-4 of the official package on this machine; and an error is an exception that ORT catches."""
-    made, data = minimal(target), kit_settings.load()
-    zig = data.tool("zig", str(host.detect().target(manifests.load().targets)))
-    program = run_from_c.compiled(data.target(target).zig_target, zig, Cache(root=cache), Reporter())
-    runner = run_from_c.Runner(start=made.machine.command(program), below=made.machine.emulator.name)
+    made, targets = minimal(target), manifests.load().targets
+    context = Context(cache=Cache(root=cache), report=Reporter(), environ=os.environ)
+    program = run_from_c.below_emulator(targets[target], host.detect().target(targets), context)
     library, converted = made.library(tmp_path), made.model("silero_vad")
     given = {
         name: run_from_c.Tensor(shape=value.shape, data=value.tobytes()) for name, value in feeds("silero_vad").items()
     }
-    outcome = runner.run(library, converted, [given], scratch=tmp_path)
+    outcome = program.run(library, converted, [given], scratch=tmp_path)
     assert outcome.version == "1.21.0"
     session = onnxruntime.InferenceSession(model("silero_vad"), providers=["CPUExecutionProvider"])
     expected = session.run(None, feeds("silero_vad"))
@@ -53,7 +53,7 @@ def test_silero_vad_gives_what_it_gives_here(
         np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-4)
     # With an input of one sample, an exception is thrown and caught below `Run`.
     with pytest.raises(ToolError, match=r"Run: .*Conv"):
-        runner.run(library, converted, [{}], scratch=tmp_path)
+        program.run(library, converted, [{}], scratch=tmp_path)
 
 
 def test_verify_runs_it_there(target: str, minimal: Callable[[str], Minimal], cache: Path) -> None:

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from ortpack_build.base.cache import Cache
+from ortpack_build.base.context import Context
 from ortpack_build.base.report import Reporter
 from ortpack_build.catalog import manifests
 from ortpack_build.machines import emulation
@@ -51,7 +52,7 @@ def machine(request: pytest.FixtureRequest, cache: Path, monkeypatch: pytest.Mon
         groups={"python": tuple(_PYTHON), "numpy": tuple(name for name in data.groups["numpy"] if "-dev" not in name)},
     )
     monkeypatch.setattr(emulation, "load", lambda: older)
-    return emulation.machine(target, Cache(root=cache), Reporter(), environ=os.environ)
+    return emulation.machine(target, Context(cache=Cache(root=cache), report=Reporter(), environ=os.environ))
 
 
 def test_the_binding_is_at_home_there(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,10 @@ import pytest
 
 from ortpack_build import proof
 from ortpack_build.base.cache import Cache
+from ortpack_build.base.context import Context
 from ortpack_build.base.errors import ModelError, UsageError, VerificationError
 from ortpack_build.base.report import Reporter
 from ortpack_build.catalog import host, manifests
-from ortpack_build.kit import settings as kit_settings
 from ortpack_build.ops import full_runtime
 from ortpack_build.proof.emulated import Abroad
 from ortpack_build.verify import run_from_c
@@ -56,13 +57,13 @@ def place(request: pytest.FixtureRequest, cache: Path) -> Abroad | None:
     """Where the runtime that is to be proven runs: below the loader, or as on other targets, but this machine's own."""
     if request.param == "loader":
         return None
-    target = host.detect().target(manifests.load().targets)
-    if target not in {tool.host for tool in kit_settings.load().tools}:
+    targets = manifests.load().targets
+    target = host.detect().target(targets)
+    if target is None or not run_from_c.can_compile(target):
         pytest.skip("zig is not pinned for this machine")
-    kits = kit_settings.load()
-    zig = kits.tool("zig", target)
-    program = run_from_c.compiled(kits.target(target).zig_target, zig, Cache(root=cache), Reporter())
-    return Abroad(below="nothing", runner=run_from_c.Runner(start=[str(program)], below="nothing"))
+    context = Context(cache=Cache(root=cache), report=Reporter(), environ=os.environ)
+    program = run_from_c.compiled(targets[target], target, context)
+    return Abroad(below="nothing", runner=run_from_c.Program(command=[str(program)], below="nothing"))
 
 
 def unary(path: Path, op: str) -> Path:

@@ -20,7 +20,7 @@ import pytest
 from ortpack_build.base import native_library as binary
 from ortpack_build.catalog import manifests
 from ortpack_build.catalog.spec import releases
-from ortpack_build.verify import CHECKS, Verdict, verify
+from ortpack_build.verify import CHECKS, Verdict, WheelReader, run_checks
 from ortpack_build.verify.against_official import compare_protections
 from support.command import run
 from support.tampering import INFO, RUNTIME_JSON, SBOM, Files, cover_up, edit_runtime, read, record, write
@@ -45,7 +45,7 @@ ALL = [check.name for check in CHECKS]
 def failures(wheel: Path, scratch: Path) -> dict[str, str]:
     """The checks that fail, with their details."""
     scratch.mkdir()
-    rows = verify(wheel, CATALOG, scratch)
+    rows = run_checks(WheelReader(wheel, CATALOG, scratch))
     assert [row.check for row in rows] == ALL
     return {row.check: row.detail for row in rows if row.verdict is Verdict.FAIL}
 
@@ -56,7 +56,7 @@ def test_the_wheel_of_every_pinned_release_holds(cache: Path, tmp_path: Path, or
     assert done.returncode == 0, done.stderr
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    rows = verify(Path(done.stdout.strip()), CATALOG, scratch)
+    rows = run_checks(WheelReader(Path(done.stdout.strip()), CATALOG, scratch))
     assert {row.check: row.verdict for row in rows} == {
         name: Verdict.INFO if name in {"hardening", "paths"} else Verdict.PASS for name in ALL
     }, [row for row in rows if row.verdict is Verdict.FAIL]
@@ -312,7 +312,8 @@ def test_a_tag_that_promises_too_much(
 ) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    rows = {row.check: row for row in verify(retagged(wheels[target], tmp_path, tag, **platform), CATALOG, scratch)}
+    wheel = retagged(wheels[target], tmp_path, tag, **platform)
+    rows = {row.check: row for row in run_checks(WheelReader(wheel, CATALOG, scratch))}
     assert rows["provenance"].verdict is Verdict.FAIL  # the manifests have another tag
     assert rows[check].verdict is Verdict.FAIL
     assert re.search(pattern, rows[check].detail), rows[check].detail
@@ -546,7 +547,7 @@ def loader(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @linux_only
 def test_a_tiny_model_runs_in_a_new_environment(wheels: Mapping[str, Path], loader: Path) -> None:
-    # Not the user's: what ORTPACK_* says must not reach the trial.
+    # Not the user's: what ORTPACK_* says must not reach the run.
     done = run("verify", "--json", wheels["linux-x86_64"], "--loader", loader, ORTPACK_LIBRARY="/nowhere")
     rows = {line["check"]: line for line in json.loads(done.stdout)["checks"]}
     assert done.returncode == 0, done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import zipfile
@@ -15,13 +16,14 @@ import pytest
 
 import ortpack
 from ortpack_build.base.cache import Cache
+from ortpack_build.base.context import Context
 from ortpack_build.base.errors import ToolError
 from ortpack_build.base.report import Reporter
-from ortpack_build.kit import settings as kit_settings
+from ortpack_build.catalog import manifests
 from ortpack_build.verify import run_from_c, run_under_wine
 from ortpack_build.verify.run_from_c import Outcome, Tensor
 from support.command import run
-from support.emulators import WINE, X86_64, needs_wine
+from support.emulators import X86_64, needs_wine
 from support.models import feeds, model
 from support.official import NEWEST, library
 from support.tampering import cover_up, read, write
@@ -29,14 +31,14 @@ from support.tampering import cover_up, read, write
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+TARGET = manifests.load().targets["win-amd64"]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not X86_64, reason="zig is pinned for linux-x86_64 only")]
 
 
 @pytest.fixture(scope="module")
 def program(cache: Path) -> Path:
-    return run_from_c.compiled(
-        run_under_wine.ZIG["amd64"], kit_settings.load().tool("zig", "linux-x86_64"), Cache(root=cache), Reporter()
-    )
+    context = Context(cache=Cache(root=cache), report=Reporter(), environ=os.environ)
+    return run_from_c.compiled(TARGET, "linux-x86_64", context)
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +56,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def under_wine(dll: Path, name: str, program: Path, place: Path) -> Outcome:
-    assert WINE is not None
     given = {key: Tensor(shape=value.shape, data=value.tobytes()) for key, value in feeds(name).items()}
-    return run_under_wine.runner(program, WINE, place).run(dll, model(name), [given], scratch=place)
+    return run_under_wine.under_wine(program, TARGET, place, os.environ).run(dll, model(name), [given], scratch=place)
 
 
 @needs_wine
@@ -75,18 +76,17 @@ def test_models_give_the_same_as_on_linux(dll: Path, program: Path, place: Path,
 
 @needs_wine
 def test_what_the_library_refuses_is_said(dll: Path, program: Path, place: Path, tmp_path: Path) -> None:
-    assert WINE is not None
-    runner, bad = run_under_wine.runner(program, WINE, place), tmp_path / "bad.onnx"
+    started, bad = run_under_wine.under_wine(program, TARGET, place, os.environ), tmp_path / "bad.onnx"
     bad.write_bytes(b"no model")
     with pytest.raises(ToolError, match=r"CreateSession: .*Protobuf"):
-        runner.run(dll, bad, [{}], scratch=place)
+        started.run(dll, bad, [{}], scratch=place)
     text = tmp_path / "onnxruntime.dll"
     text.write_bytes(b"no library")
     with pytest.raises(ToolError, match=r"onnxruntime\.dll: error 193"):  # ERROR_BAD_EXE_FORMAT
-        runner.run(text, bad, [{}], scratch=place)
+        started.run(text, bad, [{}], scratch=place)
     short = {"input": Tensor(shape=(1, 576), data=b"1234")}
     with pytest.raises(ToolError, match="has not as many bytes as the input"):
-        runner.run(dll, model("silero_vad"), [short], scratch=place)
+        started.run(dll, model("silero_vad"), [short], scratch=place)
 
 
 @needs_wine
@@ -124,7 +124,7 @@ def test_where_there_is_no_wine_verify_says_so(wheels: Mapping[str, Path], cache
     done = run("verify", "--json", wheels["win-amd64"], "--cache", cache, PATH=str(tmp_path))
     assert done.returncode == 0, done.stderr
     (row,) = (row for row in json.loads(done.stdout)["checks"] if row["check"] == "run")
-    assert (row["verdict"], row["detail"]) == ("skip", "not run: no wine (this machine is linux-x86_64)")
+    assert (row["verdict"], row["detail"]) == ("skip", "this machine is linux-x86_64; wine is not installed")
 
 
 def test_the_same_program_runs_models_here(tmp_path: Path) -> None:

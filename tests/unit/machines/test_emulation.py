@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ortpack_build.base.cache import Cache
+from ortpack_build.base.context import Context
 from ortpack_build.base.errors import ToolError, UsageError
 from ortpack_build.base.report import Reporter
 from ortpack_build.catalog import host, manifests
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 TARGETS = manifests.load().targets
 DATA = emulation.load()
+
+
+def context(folder: Path, **environ: str) -> Context:
+    return Context(cache=Cache(root=folder), report=Reporter(), environ=environ)
 
 
 def test_every_target_with_an_emulator_has_a_root() -> None:
@@ -43,7 +48,7 @@ def test_a_target_without_a_root_names_those_that_have_one(tmp_path: Path) -> No
 
 def test_a_missing_emulator_says_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(ToolError) as caught:
-        emulation.machine(TARGETS["linux-aarch64"], Cache(root=tmp_path), Reporter(), environ={"PATH": str(tmp_path)})
+        emulation.machine(TARGETS["linux-aarch64"], context(tmp_path, PATH=str(tmp_path)))
     assert caught.value.paragraph() == (
         "qemu-aarch64 or qemu-aarch64-static, which runs programs of linux-aarch64, is not on this machine. "
         "Install it: apt-get install qemu-user"
@@ -72,16 +77,16 @@ def test_musl_needs_no_emulator_where_the_processor_is_the_same(
     monkeypatch.setattr(emulation, "obtain", lambda *_: root)
     for arch, found in (("x86_64", True), ("aarch64", False)):
         monkeypatch.setattr(host, "detect", lambda arch=arch: host.Host(os="linux", arch=arch, libc="glibc"))
-        target, cache = TARGETS["musllinux-x86_64"], Cache(root=tmp_path)
+        target = TARGETS["musllinux-x86_64"]
         if found:
-            machine = emulation.machine(target, cache, Reporter(), environ={"PATH": ""})
+            machine = emulation.machine(target, context(tmp_path, PATH=""))
             assert machine.command(tmp_path / "program") == [
                 f"{tmp_path}/lib/ld-musl-x86_64.so.1",
                 f"{tmp_path}/program",
             ]
         else:
             with pytest.raises(ToolError, match="qemu-x86_64"):
-                emulation.machine(target, cache, Reporter(), environ={"PATH": ""})
+                emulation.machine(target, context(tmp_path, PATH=""))
 
 
 def test_a_machine_says_how_programs_are_run(tmp_path: Path) -> None:
