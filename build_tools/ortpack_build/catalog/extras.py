@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
     from ortpack_build.catalog.model import Catalog, Target, Variant
 
-_FALLBACK = "cpu"
 _BEGIN = "# --- extras: written by `ortpack-build extras --write` ---"
 _END = "# --- end of the extras ---"
 
 
 def extras(catalog: Catalog) -> dict[str, list[str]]:
-    """Requirements (PEP 508) by extra. On a machine that a variant is not made for, its extra installs the CPU's."""
+    """Requirements (PEP 508) by extra. On a machine that a variant is not made for, its extra installs the fallback."""
     own = sorted(name for name, variant in catalog.variants.items() if variant.part is None)
     return {name: _extra(catalog, catalog.variants[name]) for name in own}
 
@@ -32,17 +31,17 @@ def _extra(catalog: Catalog, variant: Variant) -> list[str]:
     made = _of(catalog, variant)
     python = "" if variant.requires_python == "3.10" else f"python_version >= '{variant.requires_python}'"
     own = f"{distribution(variant.name)}{_marker(_any(made), python)}"
-    if variant.name == _FALLBACK:
+    if variant.name == catalog.fallback:
         return [distribution(variant.name)]
     found = []
     if variant.extends is not None:
         found.append(f"ortpack[{variant.extends.variant}]")
     elif variant.kind == "plugin":
-        found.append(distribution(_FALLBACK))  # a plugin needs a runtime
+        found.append(distribution(catalog.fallback))  # a plugin needs a runtime
     else:
-        others = [target for target in _of(catalog, catalog.variants[_FALLBACK]) if target not in made]
+        others = [target for target in _of(catalog, catalog.variants[catalog.fallback]) if target not in made]
         if others:
-            found.append(f"{distribution(_FALLBACK)}{_marker(_any(others))}")
+            found.append(f"{distribution(catalog.fallback)}{_marker(_any(others))}")
     found.append(own)
     for name in variant.packages:
         package = catalog.packages[name]

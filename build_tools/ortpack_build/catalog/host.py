@@ -32,7 +32,7 @@ class Host:
     def target(self, targets: Mapping[str, Target]) -> str | None:
         """The name of the target that this host is one of."""
         key = (self.os, self.arch, self.libc)
-        return next((name for name, line in targets.items() if (line.os, line.arch, line.libc) == key), None)
+        return next((name for name, entry in targets.items() if (entry.os, entry.arch, entry.libc) == key), None)
 
     def why_not(self, target: Target, platform: Platform, targets: Mapping[str, Target]) -> str | None:
         """Why binaries for `target` and `platform` can't run here; None if they can."""

@@ -159,8 +159,8 @@ def check_part(path: Path, file: PartFile, wholes: Mapping[str, Variant], target
     for index, target in enumerate(part.targets):
         if target not in targets:
             fail(f"part.targets[{index}]", f"{target!r} is unknown. {nearest(target, targets)}")
-    for index, line in enumerate(part.kernels):
-        for target in line.targets:
+    for index, entry in enumerate(part.kernels):
+        for target in entry.targets:
             if target not in part.targets:
                 fail(f"part.kernels[{index}].targets", f"{target!r} is no target. {nearest(target, part.targets)}")
 
@@ -172,3 +172,15 @@ def check_packages(path: Path, packages: Mapping[str, Package]) -> None:
             SpecifierSet(package.versions)
         except InvalidSpecifier as error:
             raise ManifestError(f"{path}: packages[{index}].versions: {error}.") from error
+
+
+def check_fallback(path: Path, catalog: Catalog) -> None:
+    """Raise ManifestError for a variant that can't be what others fall back to."""
+    variant = catalog.variants.get(catalog.fallback)
+    if variant is None:
+        hint = nearest(catalog.fallback, catalog.variants)
+        raise ManifestError(f"{path}: fallback: {catalog.fallback!r} is unknown. {hint}")
+    if variant.kind != "runtime" or variant.prebuilt is None or variant.source is None:
+        raise ManifestError(
+            f"{path}: fallback: {variant.name!r} is no runtime with official binaries that can be compiled, too."
+        )

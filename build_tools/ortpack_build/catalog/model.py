@@ -108,6 +108,19 @@ class PackagesFile(Model, frozen=True, kw_only=True):
     packages: Annotated[tuple[Package, ...], Meta(description="Every distribution that a variant may name")]
 
 
+class DefaultsFile(Model, frozen=True, kw_only=True):
+    """defaults.toml: roles that one of the variants has."""
+
+    schema: Literal[1]
+    fallback: Annotated[
+        str,
+        Meta(
+            description="Variant that extras install where their own is not made, that minimal runtimes are reduced "
+            "from, and whose official library knows every operator"
+        ),
+    ]
+
+
 class Need(Model, frozen=True, kw_only=True):
     """A fact of the machine that a runtime can't do without."""
 
@@ -294,6 +307,7 @@ class Catalog:
     targets: Mapping[str, Target]
     policies: Mapping[str, Policy]
     packages: Mapping[str, Package]
+    fallback: str  # name of the variant
 
     def machine(self, os: str, arch: str) -> str | None:
         """What native libraries name their processor on a platform; None if no target is of that platform."""

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ortpack_build.base.report import Reporter
     from ortpack_build.catalog.model import Catalog
 
-VARIANT = "cpu"  # the variant that has every operator
 _WORKER = Path(__file__).with_name("_optimize.py")
 _SLOTS = threading.BoundedSemaphore(os.cpu_count() or 1)  # processes at once, each with a model in memory
 _HINT = "pip install 'ortpack-build[models]'."
@@ -127,7 +126,7 @@ def obtain(catalog: Catalog, cache: Cache, report: Reporter, ort: str | None = N
     target = machine.target(catalog.targets)
     if target is None:
         raise UsageError(f"There is no official runtime for this machine ({machine.os} {machine.arch}).")
-    resolved = spec.resolve(catalog, VARIANT, target, ort)
+    resolved = spec.resolve(catalog, catalog.fallback, target, ort)
     source = resolved.source
     if not isinstance(source, spec.Prebuilt):
         raise UsageError(f"There is no official runtime of ONNX Runtime {resolved.version} for this machine.")

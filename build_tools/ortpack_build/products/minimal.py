@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from ortpack_build.proof.emulated import Abroad
 
 VARIANT = "minimal"
-_BASE = "cpu"  # the variant that it is reduced from
 _NAME = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")  # of a distribution
 
 
@@ -115,7 +114,9 @@ def build(request: MinimalRequest, kit: kit_product.KitRequest, catalog: Catalog
         complain(found, examined, {taken: given for given, taken in converted.taken.items()}, ready.kit)
         types = examined.ops if request.reduce_types else None
         linked = link_library(ready, found.kernels, work, types=types)
-        spec = linked.spec(catalog, _BASE, _minimal(job, converted, examined.ops, found.kernels, linked.types))
+        spec = linked.spec(
+            catalog, catalog.fallback, _minimal(job, converted, examined.ops, found.kernels, linked.types)
+        )
         try:
             assembled = bundle.assemble(spec, linked.parts(), work / "bundle")
         except OSError as error:
@@ -156,7 +157,7 @@ def _resolve(request: MinimalRequest, kit: kit_product.KitRequest, catalog: Cata
         check_name(request.name, catalog)
     if kit.file is not None and not kit.file.is_file():
         raise UsageError(f"There is no file {kit.file}.")
-    source_origin(catalog, _BASE, kit.target)
+    source_origin(catalog, catalog.fallback, kit.target)
     if not request.models and not request.configs:
         raise UsageError(
             "Nothing says what the runtime must run.", hint="Name models with --model, configs with --ops."

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ortpack_build.base.errors import UsageError, nearest
-from ortpack_build.catalog.model import PackagesFile, PartFile, PoliciesFile, ProvidersFile, TargetsFile, Variant
+from ortpack_build.catalog.model import (
+    DefaultsFile,
+    PackagesFile,
+    PartFile,
+    PoliciesFile,
+    ProvidersFile,
+    TargetsFile,
+    Variant,
+)
 from ortpack_build.kit.settings import Kits
 from ortpack_build.link.binding_sources import BindingFile
 from ortpack_build.machines.emulation import Emulation
@@ -55,6 +63,7 @@ DATA_FILES = (
     DataFile(name="targets", file="targets.toml", models=(TargetsFile,), example_line="[[targets]]"),
     DataFile(name="policies", file="policies.toml", models=(PoliciesFile,), example_line="[policies.symbols]"),
     DataFile(name="providers", file="providers.toml", models=(ProvidersFile,), example_line="providers = ["),
+    DataFile(name="defaults", file="defaults.toml", models=(DefaultsFile,), example_line="schema = 1"),
     DataFile(name="packages", file="packages.toml", models=(PackagesFile,), example_line="[[packages]]"),
     DataFile(
         name="sources",

@@ -15,7 +15,7 @@ _HEAD = """\
 
 Each is a distribution of its own, and any number of them can be installed side by side: see
 [resolution](resolution.md) for how one is taken. `pip install "ortpack[<extra>]"` installs the loader, the variant and
-the vendor's wheels that it needs; on a machine that a variant is not made for, its extra installs `ortpack-cpu`.
+the vendor's wheels that it needs; on a machine that a variant is not made for, its extra installs `{distribution}`.
 
 - a **runtime** brings its own ONNX Runtime;
 - an **extension** adds providers to the runtime of another variant, of the same release, which it depends on;
@@ -23,8 +23,8 @@ the vendor's wheels that it needs; on a machine that a variant is not made for, 
   whatever runtime of a fitting release is there;
 - a **part** is some of another variant's wheels, by a name to build them by; it has no extra, the other's has them.
 
-Automatic mode takes the variant with the highest priority that works on the machine; one below that of `cpu`, 0, is
-taken only when it is asked for.
+Automatic mode takes the variant with the highest priority that works on the machine; one below that of
+`{fallback}`, {priority}, is taken only when it is asked for.
 
 No GPU was at hand where these were made: "tried" says what was really run.
 
@@ -33,11 +33,13 @@ No GPU was at hand where these were made: "tried" says what was really run.
 
 def page(catalog: Catalog) -> str:
     """The page's text."""
+    fallback = catalog.variants[catalog.fallback]
+    head = _HEAD.format(fallback=fallback.name, distribution=distribution(fallback.name), priority=fallback.priority)
     rows = ["| extra | what | kind | `device=` | priority | newest | made for |", "| --- " * 7 + "|"]
     order = sorted(catalog.variants.values(), key=lambda variant: (-variant.priority, variant.name))
     rows += [_row(catalog, variant) for variant in order]
     sections = [_section(catalog, variant) for variant in order]
-    return _HEAD + "\n".join(rows) + "\n\n" + "\n".join(sections)
+    return head + "\n".join(rows) + "\n\n" + "\n".join(sections)
 
 
 def _targets(catalog: Catalog, variant: Variant) -> list[str]:

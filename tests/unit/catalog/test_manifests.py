@@ -109,6 +109,7 @@ def test_mistakes_name_file_place_and_the_nearest_right_name(tmp_path: Path, mis
         ('libc = "glibc"', 'libc = "uclibc"', r"targets\[0\]\.libc: 'uclibc' is unknown\. Did you mean glibc\?"),
         ('runs_on = ["linux-x86_64"]', "runs_on = 1", r"targets\[0\]\.runs_on: expected `array`, got `int`"),
         ('name = "win-arm64"', 'name = "Win/arm64"', r"targets\[7\]\.name: expected `str` matching"),
+        ('machine = "X86_64"', "", r"targets\[0\]: machine missing"),
         (TARGETS, "targets = 3\nschema = 1", r"targets: expected `array`, got `int`"),
     ],
 )
@@ -138,6 +139,45 @@ def test_a_folder_adds_to_the_shipped_manifests(tmp_path: Path) -> None:
         "cpu": 7,
         "mine": 0,
     }
+
+
+def test_a_folder_adds_to_what_all_variants_share(tmp_path: Path) -> None:
+    shipped = manifests.load()
+    one = TARGETS.partition("[[targets]]\n")[2].partition("\n\n")[0]
+    new = (
+        one.replace("linux-x86_64", "linux-mine")
+        .replace('"x86_64"', '"mine"')
+        .replace('policy = "manylinux"', 'policy = "p"')
+    )
+    changed = one.replace('emulator = "qemu-x86_64"', 'emulator = "qemu-mine"')
+    files = {
+        "targets": f"schema = 1\n[[targets]]\n{new}\n[[targets]]\n{changed}\n",
+        "policies": 'schema = 1\n[[policies]]\nname = "p"\nlibraries = { system = ["libmine.so"] }\n',
+        "packages": 'schema = 1\n[[packages]]\nname = "mine"\nversions = "~=1.0"\nlibraries = { linux = ["m/m.so"] }\n',
+        "providers": 'schema = 1\nproviders = ["MineExecutionProvider"]\n',
+        "mine": CPU.replace('name = "cpu"', 'name = "mine"').replace("CPUExecutionProvider", "MineExecutionProvider"),
+        "defaults": 'schema = 1\nfallback = "mine"\n',
+    }
+    for name, text in files.items():
+        (tmp_path / f"{name}.toml").write_text(text, encoding="utf-8")
+    catalog = manifests.load(tmp_path)
+    assert list(catalog.targets) == [*shipped.targets, "linux-mine"]
+    assert catalog.targets["linux-x86_64"].emulator == "qemu-mine"
+    assert set(catalog.policies) == {*shipped.policies, "p"}
+    assert set(catalog.packages) == {*shipped.packages, "mine"}
+    assert (catalog.fallback, shipped.fallback) == ("mine", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("cpux", r"defaults\.toml: fallback: 'cpux' is unknown\. Did you mean cpu\?"),
+        ("webgpu", r"defaults\.toml: fallback: 'webgpu' is no runtime with official binaries"),
+        ("cuda", r"defaults\.toml: fallback: 'cuda' is no runtime .* can be compiled"),
+    ],
+)
+def test_what_others_fall_back_to(tmp_path: Path, name: str, message: str) -> None:
+    assert re.search(message, fails(tmp_path, defaults=f'schema = 1\nfallback = "{name}"\n'))
 
 
 def test_policies_grant_no_more_than_auditwheel_does() -> None:
