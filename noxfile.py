@@ -22,6 +22,7 @@ TEST_REQUIREMENTS = [
     "check-wheel-contents>=0.6.3",
     "hypothesis>=6",
     "ml_dtypes>=0.5",
+    "nanobind>=3.1,<4",
     "onnx>=1.17",
     "platformdirs>=4",
     "pytest>=8",
@@ -90,6 +91,13 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("mypy", "src", "build_tools/ortpack_build", "tests", "benchmarks", "examples/mylib/src", "noxfile.py")
     session.run("lint-imports", "--no-cache", env={"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'build_tools'}"})
+
+
+@nox.session
+def stub(session: nox.Session) -> None:
+    """The types of the native module, generated from it, by hand; a test says when they are not current."""
+    session.install("nanobind>=3.1,<4", str(_loader_wheel(session)))
+    session.run("python", "cmake/stub.py", *session.posargs)
 
 
 @nox.session
