@@ -1,4 +1,4 @@
-"""Running ninja: its progress for the user, and of a failure the command and what it said, not the whole log."""
+"""Runs ninja: the user sees its progress and, of a failure, the command and its errors instead of the whole log."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 STATUS = "ortpack [%f/%t] "
 _STATUS = re.compile(r"ortpack \[(\d+)/(\d+)\] ")
 _SHOWN = 40  # lines of a failure
-_TELLING = 0.01  # share of the effort from which on the time left can be told
-_RECENT = 120.0  # seconds that the pace is taken from: what a compiler cache has goes faster than the rest
+_TELLING = 0.01  # share of the effort that must be done before the time left is told
+_RECENT = 120.0  # seconds that the pace is taken from: files out of a compiler cache go faster than the rest
 _FULL = ("No space left on device", "Disk quota exceeded", "File too large", "NoSpaceLeft", "DiskQuota", "FileTooBig")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a build is.
+    """How far a build has come.
 
     Attributes:
         done, total: steps; the total shrinks when ninja finds steps that need not be run.
         seconds: since it started.
-        left: seconds to go, if the rest goes as what was done of late; None while too little is.
+        left: seconds to go, at the pace of the last minutes; None while too little is done to tell.
     """
 
     done: int
@@ -54,19 +54,21 @@ def _duration(seconds: float) -> str:
 
 @dataclass(kw_only=True)
 class Pace:
-    """How fast the effort goes down.
+    """How fast a build goes, which tells how long it still takes.
 
     Attributes:
         whole: the effort of all steps; 0 if it is not known.
+        effort: gives the effort of a step, by ninja's words for it.
     """
 
     whole: float
+    effort: Callable[[str], float]
     _spent: float = 0.0
     _seen: deque[tuple[float, float]] = field(default_factory=lambda: deque([(0.0, 0.0)]))  # seconds, effort until then
 
-    def left(self, effort: float, seconds: float) -> float | None:
-        """Seconds to go, when `effort` more is done and `seconds` have gone by since the start."""
-        self._spent += effort
+    def left(self, what: str, seconds: float) -> float | None:
+        """Seconds to go, now that one more step is done and `seconds` have gone by since the start."""
+        self._spent += self.effort(what)
         self._seen.append((seconds, self._spent))
         while len(self._seen) > 2 and self._seen[1][0] < seconds - _RECENT:
             self._seen.popleft()
@@ -78,14 +80,14 @@ class Pace:
 
 @dataclass(kw_only=True)
 class Log:
-    """What ninja prints, read line by line."""
+    """Reads what ninja prints, line by line, and keeps its first failure and its last lines."""
 
     failure: list[str] = field(default_factory=list)
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=_SHOWN))
     _failing: bool = False
 
     def read(self, line: str) -> tuple[int, int, str] | None:
-        """Takes a line in; steps done and in total and what was done if it is a status line."""
+        """Take a line in. Of a status line: steps done, steps in total, and what was done."""
         if status := _STATUS.match(line):
             self._failing = False
             return int(status[1]), int(status[2]), line[status.end() :].rstrip("\n")
@@ -99,7 +101,7 @@ class Log:
         return None
 
     def explain(self) -> str:
-        """The command that failed and its errors, or the last that was said."""
+        """The command that failed and its errors; if none did, the last lines."""
         if not self.failure:
             return "\n".join(self.tail)
         head, output = self.failure[:2], self.failure[2:]
@@ -118,8 +120,7 @@ def run(
     *,
     environ: Mapping[str, str],
     on_progress: Callable[[Progress], None],
-    effort: Callable[[str], float],
-    whole: float,
+    pace: Pace,
     log: Path,
     held: Sequence[int] = (),
     clock: Callable[[], float] = time.monotonic,
@@ -130,8 +131,7 @@ def run(
         command: ninja and its arguments.
         environ: of the process; NINJA_STATUS is added.
         on_progress: called at every step that was done.
-        effort: how much work a step is, by ninja's words for it.
-        whole: the effort of all steps.
+        pace: of this run; it knows how much work there is.
         log: file that takes everything ninja prints.
         held: file descriptors that ninja keeps open, so that it is known to run should this process be killed.
         clock: seconds.
@@ -141,7 +141,7 @@ def run(
         ToolError: a command failed; says which, and its errors.
     """
     started = clock()
-    state, pace = Log(), Pace(whole=whole)
+    state = Log()
     with log.open("w", encoding="utf-8") as copy:
 
         def read(line: str) -> None:
@@ -149,7 +149,7 @@ def run(
             if status := state.read(line):
                 done, total, what = status
                 seconds = clock() - started
-                left = pace.left(effort(what), seconds)
+                left = pace.left(what, seconds)
                 on_progress(Progress(done=done, total=total, seconds=seconds, left=left))
 
         code = follow(command, read, environ={**environ, "NINJA_STATUS": STATUS}, held=held)

@@ -179,6 +179,7 @@ class Tree:
             StorageError: the disk is full.
         """
         said = time.monotonic()
+        effort = self.inputs.kits.effort_of
 
         def on_progress(progress: ninja.Progress) -> None:
             nonlocal said
@@ -191,8 +192,7 @@ class Tree:
             [str(self.programs.ninja), "-C", str(self.build), "-j", str(self.jobs), *names],
             environ=self.environ,
             on_progress=on_progress,
-            effort=self.inputs.kits.effort_of,
-            whole=sum(map(self.inputs.kits.effort_of, self._missing(names))),
+            pace=ninja.Pace(whole=sum(map(effort, self._missing(names))), effort=effort),
             log=self.work / "compile.log",
             held=held,
         )

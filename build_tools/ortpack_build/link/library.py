@@ -184,6 +184,7 @@ class _Site:
 
 
 def _prepared(job: LinkJob, folder: Path) -> _Site:
+    """The folder with all that works there."""
     context = job.context
     place = set_up(job.toolchain, folder, context, job.jobs)
     binding = None
@@ -200,6 +201,7 @@ def _linked_once(job: LinkJob, site: _Site, kit: Kit, kernels: Sequence[KernelId
 
 
 def _with_all_types(job: LinkJob, site: _Site, kernels: Sequence[KernelId]) -> Library:
+    """The library with the kernels as the kit has them."""
     with job.context.report.step(f"Linking {len(kernels)} kernels") as step:
         library = _linked_once(job, site, job.kit, kernels)
         step.detail(f"{_size(library) / 1e6:.1f} MB")
@@ -209,7 +211,7 @@ def _with_all_types(job: LinkJob, site: _Site, kernels: Sequence[KernelId]) -> L
 def _with_reduced_types(
     job: LinkJob, site: _Site, kernels: Sequence[KernelId], types: OpSet, whole: Library
 ) -> tuple[Library, Reduced]:
-    """The library linked again, in place of `whole`, with kernels that have the needed types only."""
+    """The library linked again, in the place of `whole`, with kernels that serve the needed types only."""
     assert job.build is not None  # noqa: S101 - who asks for types makes a job that can reduce them
     before = _size(whole)
     with job.context.report.step("Reducing types") as step:

@@ -1,4 +1,7 @@
-"""The link itself, of whatever kind of library: tables and objects in, a file out, and nothing in it for nothing."""
+"""Runs the linker for libraries of every kind: kernel tables, objects and a kit go in, one file comes out.
+
+Code that nothing in the library reads is left out.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,26 @@ if TYPE_CHECKING:
     from ortpack_build.kernels.index import KernelId
     from ortpack_build.kernels.unread_mlas import RemovableCode
     from ortpack_build.kit import Kit
+    from ortpack_build.kit.format import Recipe
     from ortpack_build.sizes import Piece, Sizes
     from ortpack_build.toolchain import Workplace
+    from ortpack_build.toolchain.base import Linker
 
 _TIMEOUT = 1800  # seconds; zig compiles libc++ when it is first used
-_SHOWN = 30
+_SHOWN = 30  # lines of what a program said that failed
 _ABSENT = "ortpack_absent"  # stands for code that is left out; never read
 _ABSENT_SIZE = 4096  # bytes: more than the largest of MLAS's tables
 
 
 @dataclass(frozen=True, kw_only=True)
 class Library:
-    """A linked library, the kernels that it has, and what its bytes are; None if the linker did not say."""
+    """A linked library.
+
+    Attributes:
+        path: the file.
+        kernels: those that it registers.
+        sizes: what its bytes are; None if the linker did not say.
+    """
 
     path: Path
     kernels: tuple[KernelId, ...]
@@ -43,9 +54,9 @@ def link(
     place: Workplace,
     *,
     output: Path,
+    flags: Sequence[str],
     objects: Sequence[Path] = (),
     roots: Sequence[str] = (),
-    flags: Sequence[str],
 ) -> Library:
     """Link a kit with kernel tables and other objects.
 
@@ -54,9 +65,9 @@ def link(
         kernels: those of the kit's that the library registers.
         place: where it is linked, with compilers of the toolchain that the kit was made with.
         output: the file to be made.
+        flags: for the linker itself.
         objects: what else goes in.
         roots: symbols to start from, besides those of `objects`.
-        flags: for the linker itself.
 
     Raises:
         ToolError: the compiler or the linker failed.
@@ -71,38 +82,42 @@ def link(
         flags=(*flags, *(word for root in roots for word in ("-u", root))),
         libraries=recipe.libraries,
     )
-    work = place.folder
-    linker = place.compilers.linker(work, place.environ)
-    link_map = work / "link.map"
-    order = replace(order, flags=(*order.flags, f"-Map={link_map}"))
+    pieces = _linked(order, recipe, place)
+    operators = {kernel.symbol: kernel.operator_name for kernel in chosen}
+    return Library(path=output, kernels=chosen, sizes=measure(output, pieces, operators) if pieces else None)
 
-    def run_linker(this: Link) -> tuple[Piece, ...]:
-        run(linker(this), place.environ, "Linking")
-        return read_map(link_map.read_text(encoding="utf-8", errors="replace"))
 
+def _linked(order: Link, recipe: Recipe, place: Workplace) -> tuple[Piece, ...]:
+    """Link the library; what it is made of, or nothing if the linker writes no map that is known.
+
+    Only LLD can be told to leave removable code out: first link without every removable symbol; put back those whose
+    readers the link map shows; repeat until none is missing, for what is put back may read more.
+    """
+    linker = place.compilers.linker(place.folder, place.environ)
     if not place.compilers.lld:
-        return _library(output, chosen, run_linker(order))
-    names = [f"--defsym={instead.symbol}={_replacement(index)}" for index, instead in enumerate(recipe.instead)]
+        return _linked_once(order, linker, place)
+    flags = list(order.flags)
     if recipe.discard:
-        order = replace(order, flags=(*order.flags, "--no-eh-frame-hdr", "-T", str(_discarding(recipe.discard, work))))
-    # Without all of it first; what the result turns out to read comes back, and may need more.
-    spare: Sequence[RemovableCode] = recipe.removable
+        flags += ["--no-eh-frame-hdr", "-T", str(_discarding(recipe.discard, place.folder))]
+    flags += [f"--defsym={one.symbol}={_replacement(index)}" for index, one in enumerate(recipe.instead)]
+    left_out: Sequence[RemovableCode] = recipe.removable
     while True:
-        absent = [f"--defsym={symbol}={_ABSENT}" for one in spare for symbol in one.symbols]
-        pieces = run_linker(replace(order, flags=(*order.flags, *names, *absent)))
-        fine = still_removable(spare, pieces)
-        if len(fine) == len(spare):
-            return _library(output, chosen, pieces)
-        spare = fine
+        absent = [f"--defsym={symbol}={_ABSENT}" for one in left_out for symbol in one.symbols]
+        pieces = _linked_once(replace(order, flags=(*flags, *absent)), linker, place)
+        unread = still_removable(left_out, pieces)
+        if len(unread) == len(left_out):
+            return pieces
+        left_out = unread
 
 
-def _library(path: Path, kernels: tuple[KernelId, ...], pieces: Sequence[Piece]) -> Library:
-    operators = {kernel.symbol: kernel.operator_name for kernel in kernels}
-    return Library(path=path, kernels=kernels, sizes=measure(path, pieces, operators) if pieces else None)
+def _linked_once(order: Link, linker: Linker, place: Workplace) -> tuple[Piece, ...]:
+    link_map = place.folder / "link.map"
+    run(linker(replace(order, flags=(*order.flags, f"-Map={link_map}"))), place.environ, "Linking")
+    return read_map(link_map.read_text(encoding="utf-8", errors="replace"))
 
 
 def _tables(kit: Kit, chosen: Sequence[KernelId], place: Workplace) -> Path:
-    """The kernel tables as an object file, and what stands for that which the library is without."""
+    """Compile the kernel tables, and what stands for the code that the library is without."""
     source, compiled = place.folder / "tables.c", place.folder / "tables.o"
     instead = [one.code.strip().replace("{name}", _replacement(i)) for i, one in enumerate(kit.about.recipe.instead)]
     parts = [tables_source(kit.about.tables, chosen), f"char {_ABSENT}[{_ABSENT_SIZE}];", *instead]
@@ -112,14 +127,16 @@ def _tables(kit: Kit, chosen: Sequence[KernelId], place: Workplace) -> Path:
     return compiled
 
 
-def _discarding(sections: Sequence[str], work: Path) -> Path:
-    script = work / "discard.lds"
+def _discarding(sections: Sequence[str], folder: Path) -> Path:
+    """Write the linker script that drops these sections."""
+    script = folder / "discard.lds"
     names = " ".join(f"*({name} {name}.*)" for name in sections)
     script.write_text(f"SECTIONS {{ /DISCARD/ : {{ {names} }} }} INSERT AFTER .comment;\n", encoding="utf-8")
     return script
 
 
 def _replacement(index: int) -> str:
+    """The name of the function that takes the place of one of the recipe's."""
     return f"ortpack_instead_{index}"
 
 

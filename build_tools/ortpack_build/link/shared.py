@@ -1,4 +1,4 @@
-"""A shared library out of a kit, as the official one is: the same file name, SONAME and exports."""
+"""Links a shared library like the official one: with the same file name, SONAME and exports."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ def link_shared(kit: Kit, kernels: Iterable[KernelId], place: Workplace) -> Libr
 
 
 def version_script(ort: str, exports: Sequence[str]) -> str:
-    """Which symbols are exported, with the version that the official library gives them."""
+    """The linker script that exports these symbols, with the version that the official library gives them."""
     return f"VERS_{ort} {{ global: {' '.join(f'{name};' for name in exports)} local: *; }};\n"

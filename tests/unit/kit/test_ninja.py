@@ -37,8 +37,7 @@ for step, what in enumerate(("light a", "light b", "heavy c", "light d")):
         [sys.executable, "-c", script],
         environ={},
         on_progress=seen.append,
-        effort=lambda what: 7.0 if what.startswith("heavy") else 1.0,
-        whole=10.0,
+        pace=Pace(whole=10.0, effort=lambda what: 7.0 if what.startswith("heavy") else 1.0),
         log=tmp_path / "log",
         clock=lambda: next(times),
     )
@@ -46,11 +45,11 @@ for step, what in enumerate(("light a", "light b", "heavy c", "light d")):
 
 
 def test_the_pace_is_that_of_late() -> None:
-    pace = Pace(whole=1000.0)
-    assert pace.left(5.0, 1.0) is None
-    assert pace.left(495.0, 10.0) == 10.0  # out of a compiler cache
+    pace = Pace(whole=1000.0, effort=float)
+    assert pace.left("5", 1.0) is None
+    assert pace.left("495", 10.0) == 10.0  # out of a compiler cache
     for second in range(20, 400, 10):
-        left = pace.left(1.0, float(second))
+        left = pace.left("1", float(second))
     assert left == (500 - 38) * 10
 
 
@@ -90,9 +89,7 @@ def test_the_first_failure_only_and_from_its_first_error_on() -> None:
 def test_a_failed_run(says: str, error: type[Exception], message: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", f"print('{says}'); raise SystemExit(1)"]
     with pytest.raises(error, match=message):
-        ninja.run(
-            command, environ={}, on_progress=lambda _: None, effort=lambda _: 1.0, whole=1.0, log=tmp_path / "log"
-        )
+        ninja.run(command, environ={}, on_progress=lambda _: None, pace=Pace(whole=1, effort=len), log=tmp_path / "log")
     assert (tmp_path / "log").read_text()
 
 
