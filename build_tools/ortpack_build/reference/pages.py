@@ -12,6 +12,7 @@ from msgspec import inspect
 from ortpack_build.base.data_file import shipped_folder
 from ortpack_build.reference import variants_page
 from ortpack_build.reference.data_files import DATA_FILES
+from ortpack_build.verify.checks_page import checks_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,6 +34,10 @@ All that differs between variants, targets and releases is data: TOML files in `
 with `--variants`, adds to them. Editors that know `#:schema` complete and check them by the JSON schemas in
 `variants/schemas/`.
 """
+_CHECKS = """\
+Each row of the report is one of these. A check that finds a problem fails, one that needs another which did not pass is
+skipped, and a wheel that fails anywhere is neither installed nor run.
+"""
 _SCALARS = {
     inspect.StrType: "text",
     inspect.IntType: "integer",
@@ -45,6 +50,7 @@ def pages(catalog: Catalog) -> dict[str, Page]:
     """Every generated page, by the name that `ortpack-build docs` knows it by."""
     return {
         "variants": Page(file="variants.md", text=variants_page.page(catalog)),
+        "checks": Page(file="reference/checks.md", text=checks()),
         "reference": Page(file="reference/README.md", text=index()),
         **{kind.name: Page(file=f"reference/{kind.name}.md", text=page(kind)) for kind in DATA_FILES},
     }
@@ -55,6 +61,12 @@ def index() -> str:
     rows = [f"| [{kind.name}]({kind.name}.md) | `{kind.file}` | {_summary(kind.models)} |" for kind in DATA_FILES]
     table = ["| page | file | what it is |", "| --- | --- | --- |", *rows]
     return "\n".join([_generated("reference"), "# Data files", "", _INDEX, *table, ""])
+
+
+def checks() -> str:
+    """The page about what `verify` checks."""
+    command = "<!-- Written by `ortpack-build docs checks --write`; change the table in verify/checks.py instead. -->"
+    return "\n".join([command, "# What `ortpack-build verify` checks", "", _CHECKS, checks_table()])
 
 
 def page(kind: DataFile) -> str:

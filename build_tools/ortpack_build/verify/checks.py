@@ -405,7 +405,7 @@ _ARCHITECTURE = ("architecture",)
 CHECKS: tuple[Check, ...] = (
     Check(
         name="archive",
-        title="The wheel is a sound zip file: every member can be read, and no name is there twice or leads elsewhere.",
+        title="The wheel is a sound zip file: every member can be read, and no name comes twice or leads out.",
         find=_archive,
     ),
     Check(
