@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ortpack_build.ops.needs import Examined
     from ortpack_build.ops.opset import Need, OpSet
     from ortpack_build.products.wheel import Settings
-    from ortpack_build.proof.emulated import Abroad
+    from ortpack_build.proof.emulated import EmulatedWorker
 
 VARIANT = "minimal"
 _NAME = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")  # of a distribution
@@ -104,7 +104,7 @@ def build(request: MinimalRequest, kit: kit_product.KitRequest, catalog: Catalog
         BuildError: any of its kinds; nothing is left in the output folder then.
     """
     job = _resolve(request, kit, catalog, settings)
-    elsewhere = _abroad(job, catalog)
+    worker = _emulated_worker(job, catalog)
     with tempfile.TemporaryDirectory(prefix="ortpack-minimal-", ignore_cleanup_errors=True) as scratch:
         work = Path(scratch)
         converted = _converted(job, work)
@@ -121,7 +121,7 @@ def build(request: MinimalRequest, kit: kit_product.KitRequest, catalog: Catalog
             assembled = bundle.assemble(spec, linked.parts(), work / "bundle")
         except OSError as error:
             raise storage_error("A temporary file", work, error) from error
-        verification = _proven(job, converted, assembled, elsewhere)
+        verification = _proven(job, converted, assembled, worker)
         return _placed(job, converted, bundle.with_verification(assembled, verification))
 
 
@@ -179,7 +179,7 @@ def _resolve(request: MinimalRequest, kit: kit_product.KitRequest, catalog: Cata
     )
 
 
-def _abroad(job: _Job, catalog: Catalog) -> Abroad | None:
+def _emulated_worker(job: _Job, catalog: Catalog) -> EmulatedWorker | None:
     """The emulated machine that the runtime is proven on; None if there is no need of one."""
     request, kit = job.request, job.kit.request
     target = catalog.targets[kit.target]
@@ -191,7 +191,7 @@ def _abroad(job: _Job, catalog: Catalog) -> Abroad | None:
             "it.",
             hint="--no-verify makes it without proof, which its runtime.json then says.",
         )
-    return emulated.find(target, kit.host, job.settings.context, package=kit.package)
+    return emulated.prepare(target, kit.host, job.settings.context, package=kit.package)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,20 +259,18 @@ def _minimal(
     )
 
 
-def _proven(job: _Job, converted: _Converted, assembled: bundle.Bundle, abroad: Abroad | None) -> Verification:
+def _proven(job: _Job, converted: _Converted, assembled: bundle.Bundle, worker: EmulatedWorker | None) -> Verification:
     """Run the models on the runtime, unless that is not wanted, or there are none."""
     request = job.request
     if not request.prove or not request.models:
         return Verification(verified=False)
     return proof.prove(
-        assembled.folder,
-        [proof.Case(given=given, taken=taken) for given, taken in converted.taken.items()],
+        proof.ReducedRuntime(path=assembled.folder, package=job.kit.request.package, worker=worker),
+        [proof.Case(original=given, converted=taken) for given, taken in converted.taken.items()],
         job.full(),
         job.settings.context.report,
         inputs=request.inputs,
         custom_ops=request.custom_ops,
-        package=job.kit.request.package,
-        abroad=abroad,
     )
 
 

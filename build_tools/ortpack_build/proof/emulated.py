@@ -1,7 +1,7 @@
-"""The runtime's side of a proof, on the emulated machine of another target.
+"""Runs the reduced runtime of a proof on the emulated machine of another target.
 
-A library for the loader is opened from C by `verify/run_model.c`, which needs nothing of the target but its C library;
-a package with an extension module by the Python of the target's root.
+A library is opened from C by `verify/run_model.c`, which needs nothing of the target but its C library. A package with
+an extension module is imported by the Python of the target's root.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from ortpack_build.catalog.model import Target
 
 _INSTEAD = "--no-verify, which makes it without proof, as its runtime.json then says."
-# By number of ONNXTensorElementDataType.
+# NumPy's types by their number in ONNXTensorElementDataType.
 _DTYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
     11: "float64", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128",
 }  # fmt: skip
 _STRINGS = 8
-# The worker, without what its parent packages import for themselves: the root has Python and NumPy.
+# Starts proof/worker.py by the root's Python. Its parent packages are made up, as empty ones: the root lacks what their
+# own __init__.py import.
 _START = """
 import json, runpy, sys, types
 for name, folder in json.loads(sys.argv.pop(1)).items():
@@ -44,40 +45,41 @@ runpy.run_module("ortpack_build.proof.worker", run_name="__main__")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Abroad:
-    """Answers what `proof.worker` would be asked as `subject`.
+class EmulatedWorker:
+    """Does on an emulated machine what `proof.worker` does here: it answers requests with the task `compare`.
 
     Attributes:
         below: the emulator's name, or that of the loader of the target's C library.
-        runner: what opens a library there; None for a package, which `python` does.
+        program: opens a library there; None if the runtime is a package, which `python` imports.
         python: the command of the root's interpreter.
     """
 
     below: str
-    runner: run_from_c.Program | None = None
+    program: run_from_c.Program | None = None
     python: Sequence[str] = ()
 
     def ask(self, request: Mapping[str, Any]) -> process.Reply:
-        """The worker's reply.
+        """The reply to a request.
 
         Raises:
             OverdueError: Python had none in time.
         """
-        if self.runner is None:
+        if self.program is None:
             return process.ask(*_start(), request=request, python=self.python)
         try:
-            answer = _compared(self.runner, request)
+            answer = _compared(self.program, request)
         except ToolError as error:
             answer = {"refused": str(error)}
         return process.Reply(answer=answer, code=0, last="")
 
 
-def find(target: Target, host: str | None, context: Context, *, package: str | None) -> Abroad:
-    """The machine of a target, set up for libraries, or for packages.
+def prepare(target: Target, host: str | None, context: Context, *, package: str | None) -> EmulatedWorker:
+    """Set up the emulated machine of a target, for libraries or for packages.
 
     Args:
-        target: another than this machine's.
-        host: name of this machine's.
+        target: a target whose programs this machine can't run itself.
+        host: name of the target that this machine is; None if it is none.
+        context: cache, reporter and environment.
         package: the Python package that the runtime is, if it is one.
 
     Raises:
@@ -88,20 +90,22 @@ def find(target: Target, host: str | None, context: Context, *, package: str | N
     try:
         if package is None:
             program = run_from_c.below_emulator(target, host, context)
-            return Abroad(below=program.below, runner=program)
+            return EmulatedWorker(below=program.below, program=program)
         machine = emulation.machine(target, context)
-        return Abroad(below=machine.emulator.name, python=machine.python())
+        return EmulatedWorker(below=machine.emulator.name, python=machine.python())
     except (UsageError, ToolError, FetchError) as error:
         hint = f"{error.hint}; or say {_INSTEAD}" if error.hint else f"Say {_INSTEAD}"
         raise type(error)(f"The models can't be run on {target.name}: {error}", hint=hint) from error
 
 
 def _start() -> tuple[str, ...]:
+    """The arguments for the root's Python that start the worker."""
     proof = Path(__file__).parent
     return "-c", _START, json.dumps({"ortpack_build": str(proof.parent), "ortpack_build.proof": str(proof)})
 
 
-def _compared(runner: run_from_c.Program, request: Mapping[str, Any]) -> dict[str, Any]:
+def _compared(program: run_from_c.Program, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Run a model as the request says, and compare its outputs with the recorded ones: the worker's answer."""
     from ortpack_build.proof import recorded_runs  # noqa: PLC0415 - NumPy comes with the loader, which is optional
 
     folder, largest = Path(request["folder"]), 0.0
@@ -114,7 +118,7 @@ def _compared(runner: run_from_c.Program, request: Mapping[str, Any]) -> dict[st
             {name: _tensor(value) for name, value in recorded_runs.feeds(folder, number).items()} for number in numbers
         ]
         with tempfile.TemporaryDirectory(prefix="ortpack-proof-") as scratch:
-            outcome = runner.run(
+            outcome = program.run(
                 library,
                 Path(request["model"]),
                 runs,

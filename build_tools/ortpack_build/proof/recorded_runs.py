@@ -1,4 +1,4 @@
-"""What the full runtime was fed and what it gave, kept in a folder for the runtime that is compared with it."""
+"""Runs of the full runtime, recorded in a folder: inputs and outputs, for the runtime that is compared with it."""
 
 from __future__ import annotations
 
@@ -18,24 +18,34 @@ if TYPE_CHECKING:
 Arrays = dict[str, "NDArray[Any]"]
 
 
-def keep(folder: Path, number: int, feeds: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
-    """Keep a run."""
+def record(folder: Path, number: int, feeds: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+    """Write the inputs and outputs of a run into the folder."""
     _save(folder / f"feeds-{number}.npz", {name: _plain(value) for name, value in feeds.items()})
     _save(folder / f"expected-{number}.npz", outputs)
 
 
 def feeds(folder: Path, number: int) -> Arrays:
-    """What a run was fed; strings are objects."""
-    return {name: fed(value) for name, value in _load(folder / f"feeds-{number}.npz").items()}
+    """The inputs of a recorded run, as a session takes them."""
+    return {name: for_session(value) for name, value in _load(folder / f"feeds-{number}.npz").items()}
 
 
-def fed(value: NDArray[Any]) -> NDArray[Any]:
-    """An array as a session takes it."""
+def for_session(value: NDArray[Any]) -> NDArray[Any]:
+    """An array as a session takes it: files hold strings of fixed width, sessions want objects."""
     return value.astype(object) if value.dtype.kind in "US" else value
 
 
 def compare(folder: Path, number: int, level: int, got: Mapping[str, NDArray[Any]]) -> tuple[float, str]:
-    """The largest difference to what a run gave, and what is wrong with it: "" if nothing is."""
+    """Compare outputs with those of a recorded run.
+
+    Args:
+        folder: of the recorded runs.
+        number: of the run.
+        level: of optimization, for the message.
+        got: the outputs by name.
+
+    Returns:
+        The largest difference, and what is wrong with it: "" if nothing is.
+    """
     expected, largest = _load(folder / f"expected-{number}.npz"), 0.0
     if got.keys() != expected.keys():
         return largest, f"outputs {', '.join(got)} instead of {', '.join(expected)}"

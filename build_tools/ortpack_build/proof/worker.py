@@ -1,7 +1,8 @@
-"""Run in a process of its own by `proof`: one model on one runtime, through the `ortpack` loader.
+"""Runs one model on one runtime, through the `ortpack` loader; `proof` starts it as a process of its own.
 
-The request is JSON on standard input, the answer the last line `RESULT {…}` on standard output. `reference` finds
-inputs that the model takes and keeps them with the outputs; `subject` runs the same ones and compares.
+The request is JSON on standard input, the answer the last line `RESULT {…}` on standard output. Its `task` is one of:
+`inputs` names the inputs of the model, `record` finds values for them that it takes and records those with the outputs,
+`compare` runs the model with what was recorded and compares its outputs.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _ALL = 99
 def main() -> int:
     request = json.load(sys.stdin)
     try:
-        answer = {"inputs": _inputs, "reference": _reference, "subject": _subject}[request["task"]](request)
+        answer = {"inputs": _inputs, "record": _record, "compare": _compare}[request["task"]](request)
     except Exception as error:  # whatever ONNX Runtime or the loader says
         answer = {"refused": f"{error}"}
     print("RESULT " + json.dumps(answer), flush=True)
@@ -76,20 +77,20 @@ def _inputs(request: dict[str, Any]) -> dict[str, Any]:
     return {"inputs": [item.name for item in _session(request, 0).get_inputs()]}
 
 
-def _reference(request: dict[str, Any]) -> dict[str, Any]:
+def _record(request: dict[str, Any]) -> dict[str, Any]:
     session = _session(request)
     folder, bounds = Path(request["folder"]), request["bounds"]
     known = session.get_inputs()
     shapes: list[dict[str, list[int]]] = []
 
-    def keep(feeds: made_up_inputs.Feeds) -> None:
-        recorded_runs.keep(folder, len(shapes), feeds, _outputs(session, feeds))
+    def record(feeds: made_up_inputs.Feeds) -> None:
+        recorded_runs.record(folder, len(shapes), feeds, _outputs(session, feeds))
         shapes.append({name: list(np.shape(value)) for name, value in feeds.items()})
 
-    for file in request["given"]:
+    for file in request["inputs"]:
         with np.load(file, allow_pickle=False) as arrays:
-            keep({item.name: recorded_runs.fed(arrays[item.name]) for item in known})
-    if request["given"]:
+            record({item.name: recorded_runs.for_session(arrays[item.name]) for item in known})
+    if request["inputs"]:
         return {"shapes": shapes}
     inputs = [
         made_up_inputs.Input(name=item.name, type=item.type, shape=tuple(item.shape), bound=bounds.get(item.name))
@@ -99,7 +100,7 @@ def _reference(request: dict[str, Any]) -> dict[str, Any]:
     try:
         for feeds in made_up_inputs.candidates(inputs, request["seed"]):
             try:
-                keep(feeds)
+                record(feeds)
             except _api(request).errors.OrtpackError as error:
                 reason = f"{error}"
             if len(shapes) == request["count"] or time.monotonic() > ends:
@@ -109,7 +110,7 @@ def _reference(request: dict[str, Any]) -> dict[str, Any]:
     return {"shapes": shapes} if shapes else {"unfed": reason or "all inputs that were tried are too large"}
 
 
-def _subject(request: dict[str, Any]) -> dict[str, Any]:
+def _compare(request: dict[str, Any]) -> dict[str, Any]:
     folder, largest = Path(request["folder"]), 0.0
     for level in request["levels"]:
         session = _session(request, level)

@@ -16,7 +16,7 @@ from ortpack_build.base.errors import ModelError, UsageError, VerificationError
 from ortpack_build.base.report import Reporter
 from ortpack_build.catalog import host, manifests
 from ortpack_build.ops import full_runtime
-from ortpack_build.proof.emulated import Abroad
+from ortpack_build.proof.emulated import EmulatedWorker
 from ortpack_build.verify import run_from_c
 from support import models
 from support.official import OLDER
@@ -39,21 +39,24 @@ def official(cache: Path) -> FullRuntime:
 _SMALL = Path(models.__file__).with_name("small_models")
 
 
+Place = EmulatedWorker | None
+
+
 def prove(
     full: FullRuntime,
     given: Path,
     taken: Path | None = None,
     inputs: Sequence[Path] = (),
-    abroad: Abroad | None = None,
+    worker: EmulatedWorker | None = None,
 ) -> Proven:
-    cases = [proof.Case(given=given, taken=taken or given)]
-    found = proof.prove(full.library, cases, full, Reporter(), inputs=inputs, abroad=abroad)
+    cases = [proof.Case(original=given, converted=taken or given)]
+    found = proof.prove(proof.ReducedRuntime(path=full.library, worker=worker), cases, full, Reporter(), inputs=inputs)
     assert found.verified
     return found.models[0]
 
 
 @pytest.fixture(scope="module", params=["loader", "program"])
-def place(request: pytest.FixtureRequest, cache: Path) -> Abroad | None:
+def place(request: pytest.FixtureRequest, cache: Path) -> EmulatedWorker | None:
     """Where the runtime that is to be proven runs: below the loader, or as on other targets, but this machine's own."""
     if request.param == "loader":
         return None
@@ -63,7 +66,7 @@ def place(request: pytest.FixtureRequest, cache: Path) -> Abroad | None:
         pytest.skip("zig is not pinned for this machine")
     context = Context(cache=Cache(root=cache), report=Reporter(), environ=os.environ)
     program = run_from_c.compiled(targets[target], target, context)
-    return Abroad(below="nothing", runner=run_from_c.Program(command=[str(program)], below="nothing"))
+    return EmulatedWorker(below="nothing", program=run_from_c.Program(command=[str(program)], below="nothing"))
 
 
 def unary(path: Path, op: str) -> Path:
@@ -80,21 +83,21 @@ def test_inputs_are_found_for_real_models(official: FullRuntime, name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["network", "quantized", "subgraphs", "texts", "trees"])
-def test_inputs_and_outputs_of_every_kind(official: FullRuntime, place: Abroad | None, name: str) -> None:
-    found = prove(official, _SMALL / f"{name}.onnx", abroad=place)
+def test_inputs_and_outputs_of_every_kind(official: FullRuntime, place: Place, name: str) -> None:
+    found = prove(official, _SMALL / f"{name}.onnx", worker=place)
     assert found.runs == 5
 
 
-def test_another_result_fails(official: FullRuntime, place: Abroad | None, tmp_path: Path) -> None:
+def test_another_result_fails(official: FullRuntime, place: Place, tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match=r"gives another result on .*a.onnx: output y, run 1"):
-        prove(official, unary(tmp_path / "a.onnx", "Abs"), unary(tmp_path / "b.onnx", "Neg"), abroad=place)
+        prove(official, unary(tmp_path / "a.onnx", "Abs"), unary(tmp_path / "b.onnx", "Neg"), worker=place)
 
 
-def test_a_model_that_the_runtime_refuses_fails(official: FullRuntime, place: Abroad | None, tmp_path: Path) -> None:
+def test_a_model_that_the_runtime_refuses_fails(official: FullRuntime, place: Place, tmp_path: Path) -> None:
     broken = tmp_path / "b.onnx"
     broken.write_bytes(b"nothing")
     with pytest.raises(VerificationError, match=r"does not run .*a.onnx"):
-        prove(official, unary(tmp_path / "a.onnx", "Abs"), broken, abroad=place)
+        prove(official, unary(tmp_path / "a.onnx", "Abs"), broken, worker=place)
     with pytest.raises(ModelError, match="refuses it"):
         prove(official, broken)
 
@@ -115,11 +118,11 @@ def test_given_inputs_are_used(official: FullRuntime, tmp_path: Path) -> None:
         prove(official, tmp_path / "a.onnx", inputs=[file])
 
 
-def test_strings_and_sequences_are_compared(official: FullRuntime, place: Abroad | None, tmp_path: Path) -> None:
+def test_strings_and_sequences_are_compared(official: FullRuntime, place: Place, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     sequence = typed("y", onnx.helper.make_sequence_type_proto(tensor_type(8)))
     path.write_bytes(model([node("SequenceConstruct", ["x", "x"], ["y"])], [tensor("x", 8)], [sequence]))
-    assert prove(official, path, abroad=place).runs == 5
+    assert prove(official, path, worker=place).runs == 5
     path.write_bytes(
         model(
             [node("SequenceEmpty", [], ["y"], dtype=8), node("Identity", ["x"], ["z"])],
@@ -127,10 +130,10 @@ def test_strings_and_sequences_are_compared(official: FullRuntime, place: Abroad
             [sequence, tensor("z", 8)],
         )
     )
-    assert prove(official, path, abroad=place).runs == 5
+    assert prove(official, path, worker=place).runs == 5
 
 
-def test_maps_are_compared(official: FullRuntime, place: Abroad | None, tmp_path: Path) -> None:
+def test_maps_are_compared(official: FullRuntime, place: Place, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     names = {key: onnx.helper.make_map_type_proto(key, tensor_type(1)) for key in (7, 8)}
     outputs = [
@@ -142,7 +145,7 @@ def test_maps_are_compared(official: FullRuntime, place: Abroad | None, tmp_path
         node("ZipMap", ["x"], ["s"], domain="ai.onnx.ml", classlabels_strings=["b", "ä", "a"]),
     ]
     path.write_bytes(model(nodes, [tensor("x", 1, (2, 3))], outputs, domains={"ai.onnx.ml": 3}))
-    assert prove(official, path, abroad=place).runs == 5
+    assert prove(official, path, worker=place).runs == 5
 
 
 def test_inputs_that_cant_be_made_up_are_asked_for(official: FullRuntime, tmp_path: Path) -> None:
