@@ -12,6 +12,7 @@ nox.options.sessions = ["lint", "tests", "demo"]
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
 nox.needs_version = ">=2025.2"
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or the official package, which tests start, reports usage
 
 ROOT = Path(__file__).parent
 OFFICIAL = "onnxruntime==1.32.0"  # what we are compared with; the release that variants/cpu.toml has as newest

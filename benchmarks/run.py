@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import statistics
 import subprocess
 import sys
@@ -18,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper
 
 import ortpack
 from support.models import feeds, model
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or the official package reports usage, from its import on
+import onnxruntime
 
 if TYPE_CHECKING:
     from collections.abc import Callable

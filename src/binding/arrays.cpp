@@ -84,7 +84,7 @@ Handle<OrtValue> tensor_over(const Library& library, PyArrayObject* array, int e
   return value;
 }
 
-// A tensor of its own memory, with the array's shape.
+// Makes a tensor with the array's shape and memory of its own.
 Handle<OrtValue> empty_tensor(const Library& library, PyArrayObject* like, int element) {
   const OrtApi& api = library.api();
   int64_t dims[NPY_MAXDIMS];
@@ -119,7 +119,7 @@ Handle<OrtValue> string_tensor(const Library& library, const ValueType& type, Py
              " whose element " + std::to_string(i) + " is " + describe(item ? nb::handle(item) : nb::none()) +
                  ", not a str");
     }
-    // Not FillStringTensor, which ends a string at its first NUL
+    // FillStringTensor would end a string at its first NUL
     char* buffer = nullptr;
     check(api, api.GetResizedStringTensorElementBuffer(value.get(), i, static_cast<size_t>(length), &buffer));
     std::memcpy(buffer, text, static_cast<size_t>(length));
@@ -127,7 +127,7 @@ Handle<OrtValue> string_tensor(const Library& library, const ValueType& type, Py
   return value;
 }
 
-// Two elements a byte, the first in the low half.
+// Makes a tensor of 4-bit elements: two in a byte, the first in the low half.
 Handle<OrtValue> packed_tensor(const Library& library, const ValueType& type, const ElementType& element,
                                PyArrayObject* array) {
   const OrtApi& api = library.api();
@@ -158,7 +158,7 @@ Handle<OrtValue> packed_tensor(const Library& library, const ValueType& type, co
   return value;
 }
 
-// Everything but the plain case: an array that has to be converted, or a list.
+// Makes a tensor of an array that has to be converted, or of a list. to_value() does the plain case itself.
 Handle<OrtValue> tensor_slow(Library& library, const ValueType& type, nb::handle object, Keep& keep) {
   const ElementType* element = find_element_type(type.element);
   if (element == nullptr) {
@@ -324,12 +324,12 @@ nb::object unpacked_array(const ElementType& type, const void* data, const Tenso
   }
   PyObject* descr = ml_descr(type);
   if (descr == nullptr) return array;
-  // float4 has no meaning as a number: same bits. The integers are converted.
+  // NumPy has no float4, so the array gets the same bits. Integers are converted.
   if (type.onnx == element_float4e2m1) return array.attr("view")(nb::handle(descr));
   return array.attr("astype")(nb::handle(descr));
 }
 
-// The array for a tensor. Lies over the tensor's memory when `is_view` comes back true.
+// Makes the array for a tensor. It lies over the tensor's memory when `is_view` comes back true.
 nb::object make_array(const Library& library, OrtValue* value, const Keep* fed, bool& is_view) {
   const OrtApi& api = library.api();
   const TensorInfo info(library, value);
@@ -376,7 +376,7 @@ nb::object element(const Library& library, const OrtValue* value, int index) {
   return to_python(library, std::move(part), nullptr);
 }
 
-// Whatever is no tensor.
+// Makes the Python object for a value that is no tensor: a sequence or a map.
 nb::object collection(const Library& library, const OrtValue* value, ONNXType kind) {
   const OrtApi& api = library.api();
   switch (kind) {

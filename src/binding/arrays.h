@@ -1,4 +1,4 @@
-// Between Python's objects (NumPy arrays, lists, dicts, None) and ONNX Runtime's values.
+// Conversion between Python's objects (NumPy arrays, lists, dicts, None) and ONNX Runtime's values.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -15,7 +15,7 @@ namespace nb = nanobind;
 // Imports NumPy's C API; to be called once, before anything else here.
 void import_numpy();
 
-// What has to stay alive, and unmoved, while ONNX Runtime reads inputs that were not copied.
+// Keeps the objects alive whose memory ONNX Runtime reads as inputs without a copy.
 class Keep {
  public:
   Keep() = default;
@@ -97,10 +97,10 @@ struct TensorInfo {
   const int64_t* dims() const noexcept { return more.empty() ? few : more.data(); }
 };
 
-// False for an optional that is empty. ONNX Runtime crashes when asked anything else of such a value.
+// Whether an optional holds a value. ONNX Runtime crashes when it is asked anything else of an empty one.
 bool has_value(const Library& library, const OrtValue* value);
 
-// Of a value that has_value.
+// The type of a value; it has to be one that has_value.
 ONNXType kind_of(const Library& library, const OrtValue* value);
 
 // Bytes of a tensor with `count` elements; strings have none of their own.

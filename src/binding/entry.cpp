@@ -46,7 +46,7 @@ void* open(const std::string& path) {
   const int size = MultiByteToWideChar(CP_UTF8, 0, path.c_str(), -1, nullptr, 0);
   std::wstring wide(static_cast<size_t>(size > 0 ? size : 1), L'\0');
   MultiByteToWideChar(CP_UTF8, 0, path.c_str(), -1, wide.data(), size);
-  // Its own folder and the system's, not the working directory nor PATH: another onnxruntime.dll may lie there
+  // Search its own folder and the system's. The working directory and PATH may hold another onnxruntime.dll.
   const DWORD flags = LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32 | LOAD_LIBRARY_SEARCH_USER_DIRS;
   HMODULE library = LoadLibraryExW(wide.c_str(), nullptr, flags);
   if (library == nullptr) refuse(path, last_error());
@@ -61,7 +61,7 @@ GetApiBase find(void* library) {
 #else
 
 void* open(const std::string& path) {
-  // RTLD_LOCAL: another version of ONNX Runtime in this process must not see these symbols
+  // RTLD_LOCAL hides its symbols from another version of ONNX Runtime in this process
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* reason = dlerror();

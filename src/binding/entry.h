@@ -1,4 +1,4 @@
-// Where OrtGetApiBase comes from; the only place that knows whether ONNX Runtime is loaded or linked in.
+// Finds OrtGetApiBase. Only this file and entry.cpp know whether ONNX Runtime is loaded or linked in.
 #pragma once
 
 #include <onnxruntime_c_api.h>

@@ -42,7 +42,7 @@ std::string to_text(nb::handle object) { return take_text(PyObject_Str(object.pt
 std::string to_repr(nb::handle object) { return take_text(PyObject_Repr(object.ptr())); }
 
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates) {
-  // By lower case, so that names which differ in that alone are nearest
+  // Compared in lower case, so that a name which differs only in case is the nearest
   nb::dict by_lower;
   for (const std::string& candidate : candidates) {
     const nb::str text(candidate.data(), candidate.size());

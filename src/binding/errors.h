@@ -1,4 +1,4 @@
-// Errors: an OrtStatus, or a refusal of our own, on its way to a class of the package's `errors` module.
+// Errors in C++: an OrtStatus or a refusal of our own is thrown, and becomes a class of the package's `errors` module.
 #pragma once
 
 #include <nanobind/nanobind.h>

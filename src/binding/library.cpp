@@ -4,6 +4,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <map>
 
@@ -22,11 +23,12 @@ void check_severity(int severity) {
   }
 }
 
-// What all libraries share. Never destroyed, as the libraries are not.
+// State that all libraries share. It is never destroyed, as the libraries are not.
 struct Process {
   std::mutex mutex;
   std::map<const OrtApiBase*, Library*> libraries;
   int severity = ORT_LOGGING_LEVEL_WARNING;
+  std::atomic<bool> telemetry{false};
 };
 
 Process& process() {
@@ -34,12 +36,20 @@ Process& process() {
   return shared;
 }
 
-// For every library, those that are loaded later included.
+// Sets what every library logs, those that are loaded later included.
 void set_severity_of_all(int severity) {
   const std::lock_guard<std::mutex> lock(process().mutex);
   check_severity(severity);
   process().severity = severity;
   for (const auto& [base, library] : process().libraries) library->set_default_logger_severity(severity);
+}
+
+// Turns the telemetry of every library on or off, those that are loaded later included. Whether a library starts it at
+// all is up to ORT_DISABLE_TELEMETRY in the environment, which ortpack/_telemetry.py sets.
+void set_telemetry_of_all(bool on) {
+  const std::lock_guard<std::mutex> lock(process().mutex);
+  process().telemetry = on;
+  for (const auto& [base, library] : process().libraries) library->set_telemetry(on);
 }
 
 }  // namespace
@@ -67,7 +77,7 @@ Library::Library(const OrtApiBase& base, const std::string& path) : base_(&base)
                                         std::to_string(oldest_api) + " or newer");
   }
   api_version_ = minor;
-  // Never more than the library has: it would answer on standard error
+  // Asking for a newer version than the library has would make it print to standard error
   table_version_ = std::min<uint32_t>(minor, ORT_API_VERSION);
   api_ = base.GetApi(table_version_);
   if (api_ == nullptr) {
@@ -100,19 +110,26 @@ const OrtApi& Library::newer_api(uint32_t since, const char* what) const {
 
 OrtEnv* Library::env() {
   const std::lock_guard<std::mutex> lock(env_mutex_);
-  if (env_ != nullptr) return env_;
-  if (!global_threads_) {
-    check(*api_, api_->CreateEnv(severity_, ORTPACK_PACKAGE, &env_));
-    return env_;
-  }
-  OrtThreadingOptions* threading = nullptr;
-  check(*api_, api_->CreateThreadingOptions(&threading));
-  OrtStatus* status = api_->SetGlobalIntraOpNumThreads(threading, global_intra_op_);
-  if (status == nullptr) status = api_->SetGlobalInterOpNumThreads(threading, global_inter_op_);
-  if (status == nullptr) status = api_->CreateEnvWithGlobalThreadPools(severity_, ORTPACK_PACKAGE, threading, &env_);
-  api_->ReleaseThreadingOptions(threading);
-  check(*api_, status);
+  if (env_ == nullptr) env_ = make_env();
   return env_;
+}
+
+OrtEnv* Library::make_env() const {
+  OrtEnv* env = nullptr;
+  if (!global_threads_) {
+    check(*api_, api_->CreateEnv(severity_, ORTPACK_PACKAGE, &env));
+  } else {
+    OrtThreadingOptions* threading = nullptr;
+    check(*api_, api_->CreateThreadingOptions(&threading));
+    OrtStatus* status = api_->SetGlobalIntraOpNumThreads(threading, global_intra_op_);
+    if (status == nullptr) status = api_->SetGlobalInterOpNumThreads(threading, global_inter_op_);
+    if (status == nullptr) status = api_->CreateEnvWithGlobalThreadPools(severity_, ORTPACK_PACKAGE, threading, &env);
+    api_->ReleaseThreadingOptions(threading);
+    check(*api_, status);
+  }
+  // Windows' builds with ETW events do not look at ORT_DISABLE_TELEMETRY, and have them on until they are told
+  if (!process().telemetry) check(*api_, api_->DisableTelemetryEvents(env));
+  return env;
 }
 
 std::vector<std::string> Library::available_providers() const {
@@ -131,6 +148,12 @@ void Library::set_default_logger_severity(int severity) {
   if (env_ != nullptr) check(*api_, api_->UpdateEnvWithCustomLogLevel(env_, severity_));
 }
 
+void Library::set_telemetry(bool on) {
+  const std::lock_guard<std::mutex> lock(env_mutex_);
+  if (env_ == nullptr) return;
+  check(*api_, on ? api_->EnableTelemetryEvents(env_) : api_->DisableTelemetryEvents(env_));
+}
+
 void Library::set_global_threads(int intra_op, int inter_op) {
   const std::lock_guard<std::mutex> lock(env_mutex_);
   if (env_ != nullptr) {
@@ -143,7 +166,7 @@ void Library::set_global_threads(int intra_op, int inter_op) {
 
 namespace {
 
-// Paths as the file system has them: on POSIX they need not be Unicode.
+// Turns a path into the file system's bytes: on POSIX a path need not be Unicode.
 std::string encoded(nb::handle path) {
   const nb::object bytes = nb::steal(PyUnicode_EncodeFSDefault(path.ptr()));
   if (!bytes.is_valid()) nb::raise_python_error();
@@ -159,6 +182,8 @@ nb::object decoded(const std::string& path) {
 void bind_library(nb::module_& module) {
   module.def("set_default_logger_severity", &set_severity_of_all, nb::arg("severity"),
              "What every library logs, those that are loaded later included.");
+  module.def("set_telemetry", &set_telemetry_of_all, nb::arg("on"),
+             "Turns the telemetry of every library on or off, those that are loaded later included.");
   nb::class_<Library>(module, "Library", "One ONNX Runtime library, loaded for as long as the process lives.")
       .def(nb::new_([](nb::str path) { return &Library::open(encoded(path)); }), nb::arg("path") = "",
            nb::rv_policy::reference)

@@ -10,11 +10,11 @@
 
 namespace ortpack {
 
-// Never unloaded and never destroyed: sessions, values and arrays over them may outlive everything else, thread pools
-// must not be joined while the process exits, and a library that is unloaded would take its code from under them.
+// A library is never unloaded and its Library never destroyed: sessions, values and arrays over them may outlive
+// everything else and still run its code, and its thread pools must not be joined while the process exits.
 class Library {
  public:
-  // The library at `path`; the same object for every path that leads to it.
+  // Loads the library at `path`; every path that leads to the same library gives the same object.
   static Library& open(const std::string& path);
 
   Library(const Library&) = delete;
@@ -39,10 +39,12 @@ class Library {
   std::vector<std::string> available_providers() const;
   std::string build_info() const { return api_->GetBuildInfoString(); }
   void set_default_logger_severity(int severity);  // 0 verbose … 4 fatal
+  void set_telemetry(bool on);                     // only after env(): before it, the process's choice is enough
   void set_global_threads(int intra_op, int inter_op);
 
  private:
   Library(const OrtApiBase& base, const std::string& path);
+  OrtEnv* make_env() const;
 
   const OrtApiBase* base_;
   const OrtApi* api_;

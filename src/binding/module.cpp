@@ -5,7 +5,7 @@
 NB_MODULE(_binding, module) {
   using namespace ortpack;
   module.doc() = "ONNX Runtime's C API, for any library since 1.17. Private: use the package.";
-  // Objects that live until the process ends (in globals, in cycles) are no mistake worth a message to its users
+  // Objects of users may live until the process ends (in globals, in cycles): that is no leak to be reported
   nanobind::set_leak_warnings(false);
   import_numpy();
   bind_unlocked(module);

@@ -148,7 +148,7 @@ void append_ep_devices(SessionOptions& options, const std::vector<EpDevice>& dev
       throw Error("InvalidArgument", "the device of " + device.ep_name + " is one of " + device.library->path() +
                                          ", but the session runs on " + library.path() + "; give it runtime=");
     }
-    // An address alone could have been reused by another device
+    // Another device may have got the same address since, so the name has to be the same too
     const bool there = std::find(current.begin(), current.end(), device.native) != current.end();
     if (!there || device.ep_name != api.get(device_ep_name, device.native)) {
       throw Error("InvalidArgument", "the device of " + device.ep_name + " is gone: its library was unregistered");

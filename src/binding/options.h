@@ -1,4 +1,4 @@
-// What a session or a run is created with.
+// Options of sessions and of runs.
 #pragma once
 
 #include <map>

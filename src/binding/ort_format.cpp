@@ -43,7 +43,7 @@ class Buffer {
 
   template <typename T>
   T read(size_t at) {
-    // A damaged file can lead to one table from many places.
+    // The budget ends this where a damaged file leads to one table again and again.
     if (at > size_ || size_ - at < sizeof(T) || budget_-- == 0) refuse("an offset leads nowhere");
     T value;
     std::memcpy(&value, data_ + at, sizeof(T));
@@ -146,7 +146,7 @@ class Checker {
     });
   }
 
-  // Minimal builds know no schemas, so nobody has looked at the attributes of these, whose kernels trust them.
+  // Minimal builds have no schemas to check attributes against, and the kernels of these operators trust them.
   void check_operator(size_t node, size_t inputs) {
     const std::string_view name = text_of(node, fbs::Node::kOpType);
     if (name == "Scan") {
@@ -161,7 +161,7 @@ class Checker {
     }
   }
 
-  // The lists about nodes of trees are of one length, and so are those about what leaves give.
+  // Checks that all lists about the nodes of trees have one length, and so have those about the results of leaves.
   void check_trees(size_t node) {
     std::unordered_map<std::string_view, size_t> sizes;
     for_each_table(node, fbs::Node::kAttributes, [&](size_t attribute) {

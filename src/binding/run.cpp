@@ -181,7 +181,7 @@ void Session::execute(const Feed& feed, Wanted& wanted, nb::handle run_options) 
   try {
     throw_status(api, status);
   } catch (const Error& error) {
-    // ONNX Runtime says one index of the shape; say the whole
+    // ONNX Runtime's message names one index of the shape; this one has the whole shape
     for (size_t i = 0; i < feed.count; ++i) {
       const size_t found = inputs_.find(nb::str(feed.names[i]).ptr(), i);
       const ValueType& type = inputs_[found].type;

@@ -52,7 +52,7 @@ size_t read_ports(const Library& library, const OrtSession* session, CountFuncti
     Handle<OrtTypeInfo> info(api);
     check(api, type_of(session, i, info.out()));
     const char* text = name.get<char>();
-    // Names that are not UTF-8 are found by this very object only.
+    // A name that is not UTF-8 is only found by this object itself.
     PyObject* key = PyUnicode_DecodeUTF8(text, static_cast<Py_ssize_t>(std::strlen(text)), "replace");
     if (key == nullptr) nb::raise_python_error();
     PyUnicode_InternInPlace(&key);
@@ -68,13 +68,13 @@ std::string text_of(const Library& library, const OrtModelMetadata* metadata,
   return text.get<char>();
 }
 
-// A session of bytes that live until it is made: what was looked at is what is loaded, and it is not copied.
+// Makes a session from a mapped file: the bytes that were checked are those that are loaded, without a copy.
 void load_directly(const OrtApi& api, const OrtEnv* env, const OrtFormatFile& file, const OrtSessionOptions* options,
                    Handle<OrtSession>& session) {
   Handle<OrtSessionOptions> own(api);
   check(api, api.CloneSessionOptions(options, own.out()));
   check(api, api.AddSessionConfigEntry(own.get(), "session.use_ort_model_bytes_directly", "1"));
-  // Weights would be read from the bytes for as long as the session lives.
+  // With "1", weights would be read from the bytes for as long as the session lives; these are gone before that.
   check(api, api.AddSessionConfigEntry(own.get(), "session.use_ort_model_bytes_for_initializers", "0"));
   check(api, api.CreateSessionFromArray(env, file.data(), file.size(), own.get(), session.out()));
 }

@@ -8,7 +8,8 @@ namespace ortpack {
 
 namespace {
 
-// Either a thread sees that the end has begun, or the end sees the thread in `locking` and waits for it.
+// A thread that takes the GIL counts itself in `locking` first. So it either sees that the end has begun, or end() sees
+// it and waits.
 std::atomic<bool> ending{false};
 std::atomic<int> locking{0};
 std::thread::id ending_thread;  // written before `ending`

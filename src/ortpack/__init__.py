@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from ortpack._session import ModelMetadata as ModelMetadata
     from ortpack._session import NodeArg as NodeArg
     from ortpack._session import PlacedNode as PlacedNode
+    from ortpack._telemetry import disable_telemetry_events as disable_telemetry_events
+    from ortpack._telemetry import enable_telemetry_events as enable_telemetry_events
     from ortpack._values import IOBinding as IOBinding
     from ortpack._values import OrtDevice as OrtDevice
     from ortpack._values import OrtValue as OrtValue
@@ -78,6 +80,7 @@ _MODULES = {
     "_resolve": ("Candidate", "Resolution"),
     "_runtime": ("LoadedRuntime", "explain", "load_runtime", "runtime", "runtimes"),
     "_session": ("InferenceSession", "ModelMetadata", "NodeArg", "PlacedNode"),
+    "_telemetry": ("disable_telemetry_events", "enable_telemetry_events"),
     "_values": ("IOBinding", "OrtDevice", "OrtValue"),
     "errors": ("FallbackWarning", "OrtError", "OrtpackError", "ResolutionError"),
 }

@@ -11,7 +11,7 @@ import textwrap
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ortpack import _warnings
+from ortpack import _telemetry, _warnings
 from ortpack._facts import KNOWN, these_facts
 from ortpack._installed import PLUGIN_API, Runtime, installed, search_folders
 from ortpack._machine import this_machine
@@ -76,6 +76,8 @@ def examine(*, verify: bool) -> dict[str, Any]:
         except (ResolutionError, OrtError) as error:
             report["error"] = str(error)
     report["warnings"] += [str(warning.message) for warning in caught]
+    on, why = _telemetry.choice()
+    report["telemetry"] = {"on": on, "why": why}
     return report
 
 
@@ -159,6 +161,8 @@ def _text(report: dict[str, Any]) -> str:
         lines.append(f"          {loaded['library']}")
         lines.append(f"          providers: {', '.join(loaded['providers'])}")
         lines += [f"          offered: {device}" for device in loaded["devices"]]
+    telemetry = report["telemetry"]
+    lines.append(f"telemetry {'on' if telemetry['on'] else 'off'} ({telemetry['why']})")
     for name, problems in report["damage"].items():
         lines += [f"damaged   {name}: {problem}: reinstall the package that brought it" for problem in problems]
     for name, changes in report["changes"].items():

@@ -1,7 +1,7 @@
 """This module takes the place of `_runtime` in a package that carries ONNX Runtime in its own extension module.
 
-`ortpack-build wheel --embed` writes such packages. They have one runtime, so there is nothing to choose: no environment
-variable is read, and `runtime.json` lies beside the module. The functions are those of `_runtime`.
+`ortpack-build wheel --embed` writes such packages. They have one runtime, so there is nothing to choose: no variable
+names another, and `runtime.json` lies beside the module. The functions are those of `_runtime`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import functools
 import os
 from typing import TYPE_CHECKING
 
+from ortpack import _telemetry
 from ortpack._installed import Runtime, absolute, read_runtime
 from ortpack._machine import this_machine
 from ortpack._value import Value
@@ -54,6 +55,7 @@ def runtime() -> LoadedRuntime:
     """Load the one runtime that there is."""
     from ortpack._binding import Library  # noqa: PLC0415 - the first native code to be loaded
 
+    _telemetry.prepare()
     return LoadedRuntime(info=_own(), library=Library(_own().file))
 
 

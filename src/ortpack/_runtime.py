@@ -7,6 +7,7 @@ import os
 from _thread import RLock  # threading's, without importing the rest of that
 from typing import TYPE_CHECKING
 
+from ortpack import _telemetry
 from ortpack._binary import NotALibraryError, identify
 from ortpack._installed import (
     CPU,
@@ -378,6 +379,7 @@ def _described(path: str, library: Library) -> Runtime:
 def _open(path: str) -> Library:
     from ortpack._binding import Library  # noqa: PLC0415 - the first native code to be loaded
 
+    _telemetry.prepare()
     machine = this_machine()
     try:
         facts = identify(path)

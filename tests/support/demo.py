@@ -6,15 +6,18 @@ audio beside those of the official package, in the same process. Exit code 1 whe
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 import ortpack
 from support.models import model
 from support.speech import RATE, WINDOW, audio, probabilities
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or the official package reports usage, from its import on
+import onnxruntime
 
 TOLERANCE = 1e-5
 ROW = 0.5  # seconds of audio that one printed row stands for

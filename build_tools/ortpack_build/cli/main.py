@@ -25,6 +25,8 @@ _INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code is that of the error's class."""
     options = _parser().parse_args(arguments)
+    # Nothing that is started from here (workers, official packages, programs in C) reports to ONNX Runtime's makers
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     report = Reporter()
     try:
         code: int = options.run(options, report)
