@@ -19,6 +19,7 @@ from ortpack_build.base.errors import ModelError, UsageError, VerificationError
 from ortpack_build.bundle.runtime_json import Proven, Verification
 from ortpack_build.ops import models
 from ortpack_build.proof.bounds import index_bounds
+from ortpack_build.verify.run_from_c import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
 
 _RUNS = 5
 _SECONDS = 60.0  # for finding inputs of a model; when they are over, it is proven with those that were found
-_ALL = 99  # the level with every optimization
-_LEVELS = (0, 1, 2, _ALL)  # of optimization
+_LEVELS = (0, 1, 2, ALL)  # of optimization
 _GIVE = "Give some with --inputs FILE.npz, or look yourself and say --no-verify."
 
 
@@ -171,7 +171,7 @@ class _Proof:
         request = self._request(folder) | {
             "task": "compare",
             "model": str(case.converted.absolute()),
-            "levels": _LEVELS if of_onnx and case.converted == case.original else (_ALL,),
+            "levels": _LEVELS if of_onnx and case.converted == case.original else (ALL,),
             "runs": len(shapes),
         }
         answer = self.runtime.ask(request)

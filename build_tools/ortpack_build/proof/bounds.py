@@ -1,4 +1,4 @@
-"""What a model's inputs, used as indices, must stay below: read off the tables that they index."""
+"""Finds limits for the inputs that a model uses as indices: the sizes of the tables that they index."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SMALL = 1 << 20
-# Operators that hand the values of their first input on.
+# Operators whose output has the values of their first input.
 _PASSING = {"Cast", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze", "Expand", "Concat"}
 
 
 def index_bounds(path: Path) -> dict[str, int]:
-    """Input → how many rows the smallest table has that its values index; inputs of which that is not known are absent.
+    """The size of the smallest table that an input's values index, by the input's name.
 
-    Only the main graph of an ONNX model is looked at.
+    Inputs that index nothing, as far as can be seen, are left out. Only the main graph of an ONNX model is looked at.
     """
     import onnx  # noqa: PLC0415 - optional; models are not read without it
 

@@ -1,4 +1,4 @@
-"""Whether two results are the same, as far as floating-point numbers can be."""
+"""Compares an output with the one expected: the same, but for what another order of additions makes of floats."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Of the largest value of an output: the order of additions differs between machines and layouts.
+# Largest difference allowed, as a part of the output's largest value: machines and layouts differ in the order of
+# additions.
 TOLERANCES = {"float64": 1e-4, "float32": 1e-4, "float16": 1e-2}
-_OTHER = 2e-2  # bfloat16 and narrower
-_QUANTIZED = {"int8", "uint8"}  # one step, where a value lay between two
+_OTHER = 2e-2  # the same for bfloat16 and narrower types
+_QUANTIZED = {"int8", "uint8"}  # a value that lies between two steps may be rounded either way
 
 
 def leaves(value: Any, name: str) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The arrays of an output, which may be a sequence or a map, with a name for each."""
+    """Each array in an output, which may be a sequence or a map, with a name made of the output's."""
     if value is None:
         return
     if isinstance(value, dict):

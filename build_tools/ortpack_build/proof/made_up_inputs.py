@@ -1,7 +1,7 @@
 """Inputs made up for a model from a seed: dimensions at several sizes, values that its operators can take.
 
-Nothing is sure of a model whose sizes depend on each other; so there are more candidates than are needed, and the full
-runtime says which of them the model takes.
+A model does not say which of its sizes depend on each other. So there are more candidates than are needed, and the full
+runtime finds out which of them the model takes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FLOATS = {"float": "float32", "double": "float64", "float16": "float16"}
 _BYTES = {"uint8": (0, 256), "int8": (-128, 128)}  # quantized as a rule
 _SETTINGS = (16000, 8000, 0, 1, 2)  # sample rates, and small numbers
 _ROUNDS = 5
-_REPEATS = 5  # feeds of the same shapes
+_REPEATS = 5  # values of the same shapes, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,11 @@ class CannotFeedError(Exception):
 
 
 def candidates(inputs: Sequence[Input], seed: int) -> Iterator[Feeds]:
-    """Feeds, each of other shapes or other values; the same for the same seed.
+    """Make up values for all inputs of a model, again and again, each time of other shapes or with other values.
+
+    Args:
+        inputs: of the model.
+        seed: the same one makes up the same values.
 
     Raises:
         CannotFeedError: an input is no tensor, or one of a type that NumPy lacks.
@@ -77,9 +81,13 @@ def candidates(inputs: Sequence[Input], seed: int) -> Iterator[Feeds]:
 
 
 def _shapes(inputs: Sequence[Input], batch: int, rest: int, *, inner: bool) -> Mapping[str, Shape]:
-    """A shape for each input; a name of a dimension is the same size wherever it is used.
+    """Choose a shape for each input. A free dimension with a name gets the same size wherever the name is used.
 
-    The batch is the first dimension where that is free, or, if `inner`, the first free one.
+    Args:
+        inputs: of the model.
+        batch: size of the batch: of the first dimension where that is free, or of the first free one if `inner`.
+        rest: size of all other free dimensions.
+        inner: whether the batch may stand further in.
     """
     named: dict[str, int] = {}
     shapes = {}

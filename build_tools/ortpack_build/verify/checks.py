@@ -228,7 +228,7 @@ def _runtime_json(wheel: WheelReader) -> Finding:
 
 
 def _names(wheel: WheelReader) -> list[tuple[str, str]]:
-    """What must be the folder's name: that of the variant, unless somebody else chose one."""
+    """The keys of runtime.json whose values must be the folder's name, and these values."""
     runtime = wheel.runtime
     names = [("name", runtime.name)]
     if runtime.minimal is not None and not wheel.package:
@@ -300,7 +300,7 @@ def _baseline(wheel: WheelReader) -> Finding:
 
 
 def _of_system(wheel: WheelReader, library: str) -> bool:
-    """Whether the tag's promise is about this library: one that pip or a driver installs has versions of its own."""
+    """Whether the tag promises anything of this library: not of one that pip or a driver installs."""
     return source_of(wheel.spec, library, wheel.binaries) in ("system", None)
 
 

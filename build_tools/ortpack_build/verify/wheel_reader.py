@@ -89,7 +89,7 @@ class WheelReader:
 
     @cached_property
     def folder(self) -> str:
-        """The runtime's folder in the wheel: below that of all runtimes, or a package that holds one itself."""
+        """The runtime's folder in the wheel: `ortpack_runtimes/<name>`, or that of the package that holds it."""
         found = [name.removesuffix(f"/{NAME}") for name in self.files if name.endswith(f"/{NAME}")]
         found = [name for name in found if name.split("/")[0] != FOLDER or name.count("/") == 1]
         if len(found) != 1:
@@ -98,7 +98,7 @@ class WheelReader:
 
     @cached_property
     def package(self) -> str | None:
-        """The Python package that holds the runtime, if it is not one for the loader."""
+        """Dotted name of the Python package that holds the runtime; None if the loader finds it."""
         return None if self.folder.startswith(f"{FOLDER}/") else self.folder.replace("/", ".")
 
     @cached_property
@@ -118,7 +118,7 @@ class WheelReader:
 
     @cached_property
     def added(self) -> dict[str, bytes]:
-        """What an extension lays into the folder of the runtime that it extends, relative to that folder."""
+        """The files that an extension adds to the folder of the runtime that it extends, relative to that folder."""
         extends = self.runtime.extends
         if isinstance(extends, UnsetType):
             return {}
@@ -174,17 +174,17 @@ class WheelReader:
 
     @cached_property
     def system(self) -> System:
-        """What the platform that the tag promises gives: the tag of the file's name, not the manifests'."""
+        """The libraries and symbols that the system has, on the platform that the tag in the file's name promises."""
         return system_of(self.catalog.policies[self.target.policy], str(self.tag))
 
     @property
     def machine(self) -> str:
-        """The processor that the tag promises, as native libraries name it; no target has the tag's if it is empty."""
+        """The processor of the tag, as native libraries name it; empty if no target has it."""
         return self.catalog.machine(self.tag.os, self.tag.arch) or ""
 
     @cached_property
     def binaries(self) -> dict[str, BinaryFacts]:
-        """The native libraries: by what their first bytes are, and every file that is said to be one."""
+        """What the native libraries say of themselves: files that begin like one, and those that should be one."""
         said = set() if self.spec.plugin else {file.name for file in self.spec.files}
         if not isinstance(self.runtime.library, UnsetType):
             said.add(self.runtime.library)

@@ -89,6 +89,15 @@ def test_musl_needs_no_emulator_where_the_processor_is_the_same(
                 emulation.machine(target, context(tmp_path, PATH=""))
 
 
+def test_an_emulator_that_needs_no_root_has_its_own_environment() -> None:
+    assert not DATA.needs_root(TARGETS["win-amd64"])
+    assert all(DATA.needs_root(target) for target in TARGETS.values() if target.os != "windows")
+    found = DATA.rootless["wine"].environ({"PATH": "/bin", "DISPLAY": ":0", "WINEDEBUG": "+all"})
+    assert found["PATH"] == "/bin"
+    assert found["WINEDEBUG"] == "-all"
+    assert "DISPLAY" not in found
+
+
 def test_a_machine_says_how_programs_are_run(tmp_path: Path) -> None:
     root = emulation.Root(
         path=tmp_path / "root",
