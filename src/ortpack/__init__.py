@@ -96,11 +96,29 @@ def __getattr__(name: str) -> object:
     if name == "errors":
         value = import_module(f"{__name__}.errors")
     elif module := _WHERE.get(name):
-        value = getattr(import_module(f"{__name__}.{module}"), name)
+        try:
+            value = getattr(import_module(f"{__name__}.{module}"), name)
+        except ImportError as error:
+            if (explained := _explained(error)) is error:
+                raise
+            raise explained from error
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+def _explained(error: ImportError) -> ImportError:
+    """Make of an error one that says what to do, if this package lies in an archive."""
+    from pathlib import Path  # noqa: PLC0415 - only when something has failed
+
+    archive = Path(__file__).parents[1]
+    if not archive.is_file():
+        return error
+    return ImportError(
+        f"{__name__} lies in an archive, {archive}, and the system loads native modules from files only: unpack the "
+        f"archive (python -m zipfile -e {archive} FOLDER), and name that folder in its place on sys.path"
+    )
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,8 @@
 """Installed runtimes are found, read and checked here, but not loaded.
 
-A runtime is a folder `ortpack_runtimes/<name>/` with a `runtime.json` (docs/runtime-json.md). Only folders of
-installed packages are searched: never the working directory, never what `sys.path` or a library path variable adds.
+A runtime is a folder `ortpack_runtimes/<name>/` with a `runtime.json` (docs/runtime-json.md). It is looked for where
+Python itself would import `ortpack_runtimes.<name>` from, but for the folder of the script, or the working directory,
+that Python puts before `sys.path` unasked. A library path variable plays no part.
 
 This module and the others on the way to a first result keep paths as text, because importing pathlib takes longer than
 all else that the loader does.
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import site
 import sys
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ RUNTIME, PLUGIN, EXTENSION = "runtime", "plugin", "extension"
 PLUGIN_API = 22  # ORT's API since which provider libraries can be registered
 CPU = "CPUExecutionProvider"  # every runtime has it
 FOLDER = "ortpack_runtimes"
+_HOOK = "__path_hook__"  # ends an entry of sys.path that is no path: setuptools', for editable installs
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -181,15 +182,61 @@ def _path(text: str) -> Path:
 
 
 def search_folders() -> tuple[Path, ...]:
-    """List the folders where runtimes are looked for: beside this package, then the interpreter's site-packages."""
-    return tuple(dict.fromkeys(map(_path, _folders())))
+    """List the folders where runtimes are looked for: those that Python imports from, then the one of this package."""
+    return tuple(map(_path, _folders()))
 
 
 def _folders() -> tuple[str, ...]:
-    folders = [os.path.dirname(os.path.dirname(__file__)), *site.getsitepackages()]
-    if site.ENABLE_USER_SITE:
-        folders.append(site.getusersitepackages())
-    return tuple(dict.fromkeys(folders))
+    beside = os.path.dirname(os.path.dirname(__file__))
+    return tuple(dict.fromkeys([*_import_path(), *_from_hooks(), beside]))
+
+
+def _import_path() -> list[str]:
+    """List the folders and archives of `sys.path` that somebody put there.
+
+    Python puts another one before them for what it was started with: the script's folder, or the working directory.
+    Nobody installs there, and anyone may write to it, so that one is left out, but where it is named once more.
+    """
+    entries = [entry for entry in sys.path if isinstance(entry, str)]
+    for own in _own_entries():
+        if own in entries:
+            entries.remove(own)
+            break
+    return [absolute(entry) for entry in entries if entry not in ("", os.curdir) and not entry.endswith(_HOOK)]
+
+
+def _own_entries() -> tuple[str, ...]:
+    """List what the entry of `sys.path` may be that Python made of what it was started with."""
+    if getattr(sys.flags, "safe_path", sys.flags.isolated) or getattr(sys, "frozen", False):
+        return ()
+    main = sys.modules.get("__main__")
+    if spec := getattr(main, "__spec__", None):
+        if spec.name == "__main__":  # an application in a folder or an archive, which is meant to be searched
+            return ()
+        try:  # `python -m`
+            return os.getcwd(), os.environ.get("PWD", "")
+        except FileNotFoundError:  # it was removed
+            return (os.environ.get("PWD", ""),)
+    file = getattr(main, "__file__", None)
+    return (os.path.dirname(absolute(file)), os.path.dirname(os.path.realpath(file))) if file else ("",)
+
+
+def _from_hooks() -> list[str]:
+    """List the folders that import hooks know, which editable installs bring, to have parts of `ortpack_runtimes`."""
+    places: list[str] = []
+    for finder in sys.meta_path:
+        if getattr(finder, "__name__", "") in ("BuiltinImporter", "FrozenImporter", "PathFinder"):
+            continue
+        # setuptools' hook tells of single packages only, and has no other list of them
+        mapping = getattr(sys.modules.get(getattr(finder, "__module__", "")), "MAPPING", {})
+        places += [path for name, path in mapping.items() if name == FOLDER]
+        places += [os.path.dirname(path) for name, path in mapping.items() if name.startswith(f"{FOLDER}.")]
+        try:
+            spec = finder.find_spec(FOLDER, None)
+        except (AttributeError, ImportError):  # hooks are anyone's
+            continue
+        places += list(spec.submodule_search_locations or ()) if spec else []
+    return [os.path.dirname(place) for place in places if os.path.basename(place) == FOLDER]
 
 
 def installed(folders: Iterable[str | os.PathLike[str]] | None = None) -> tuple[Runtime | BrokenRuntime, ...]:
@@ -200,11 +247,33 @@ def installed(folders: Iterable[str | os.PathLike[str]] | None = None) -> tuple[
         try:
             names = sorted(os.listdir(place))
         except OSError:  # not there, or not readable
+            for broken in _in_archive(os.fspath(folder)):
+                found.setdefault(broken.name, broken)
             continue
         for name in names:
             if name not in found and _is_runtime(place, name):
                 found[name] = _read_installed(os.path.join(place, name), name)
     return tuple(found[name] for name in sorted(found))
+
+
+def _in_archive(file: str) -> list[BrokenRuntime]:
+    """List the runtimes in a zip file that Python imports from; the system can load none of their libraries."""
+    stdlib = f"python{sys.version_info[0]}{sys.version_info[1]}.zip"
+    if getattr(sys, "frozen", False) or os.path.basename(file) == stdlib or not os.path.isfile(file):
+        return []
+    from zipfile import BadZipFile, ZipFile  # noqa: PLC0415 - slow to import, and rarely needed
+
+    try:
+        with ZipFile(file) as archive:
+            parts = [name.split("/") for name in archive.namelist()]
+    except (OSError, BadZipFile):
+        return []
+    names = sorted({part[1] for part in parts if part[0] == FOLDER and part[2:] == ["runtime.json"]})
+    reason = (
+        f"it lies in the archive {file}, and the system loads libraries from files only: unpack the archive "
+        f"(python -m zipfile -e {file} FOLDER), and name that folder in its place on sys.path"
+    )
+    return [BrokenRuntime(name=name, folder=os.path.join(file, FOLDER, name), reason=reason) for name in names]
 
 
 def installed_as(name: str) -> Runtime | BrokenRuntime | None:

@@ -229,8 +229,8 @@ def vendor_plugins(companions: Iterable[Runtime] = ()) -> tuple[Runtime, ...]:
 def _vendor_plugins(folders: Sequence[Path]) -> tuple[Runtime, ...]:
     """Find the packages that define `get_library_path`, the helper that ONNX Runtime documents for plugins.
 
-    Their sources are read and none is imported. Only packages that a distribution in `folders` (site-packages) says it
-    installed are looked at: nothing from the working directory or elsewhere on `sys.path`.
+    Their sources are read and none is imported. Only packages that a distribution in `folders` says it installed are
+    looked at.
     """
     from importlib.metadata import distributions  # noqa: PLC0415 - slow to import, and rarely needed
 

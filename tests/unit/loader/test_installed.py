@@ -48,16 +48,26 @@ def test_the_first_folder_wins_over_later_ones_of_the_same_name(install: Install
     assert found.path == first
 
 
-def test_nothing_is_looked_for_in_the_working_directory_or_on_sys_path(
+def test_what_is_named_on_sys_path_is_searched_and_the_working_directory_is_not(
     install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(name="planted")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "path", ["", ".", *sys.path])
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "script.py")])
     assert tmp_path not in search_folders()
     assert "planted" not in [runtime.name for runtime in installed()]
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert search_folders()[0] == tmp_path
+    assert "planted" in [runtime.name for runtime in installed()]
+
+
+def test_a_working_directory_that_is_gone_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert search_folders()
 
 
 def test_pip_installs_into_the_folders_that_are_searched() -> None:
