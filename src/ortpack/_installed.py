@@ -246,9 +246,10 @@ def installed(folders: Iterable[str | os.PathLike[str]] | None = None) -> tuple[
         place = os.path.join(folder, FOLDER)
         try:
             names = sorted(os.listdir(place))
-        except OSError:  # not there, or not readable
-            for broken in _in_archive(os.fspath(folder)):
-                found.setdefault(broken.name, broken)
+        except OSError as error:  # not there, or not readable
+            if isinstance(error, NotADirectoryError) or sys.platform == "win32":
+                for broken in _in_archive(os.fspath(folder)):
+                    found.setdefault(broken.name, broken)
             continue
         for name in names:
             if name not in found and _is_runtime(place, name):

@@ -91,7 +91,7 @@ def test_a_package_that_is_installed_to_be_edited_is_found(site: Site, tmp_path:
     text = '[project]\nname = "mine"\nversion = "1"\n[tool.setuptools]\npackages = ["ortpack_runtimes.mine"]\n'
     (project.folder / "pyproject.toml").write_text(text)
     python = _environment(tmp_path / "venv")
-    command = ["-m", "pip", "install", "--quiet", "--no-deps", "-e", project.folder]
+    command: list[str | Path] = ["-m", "pip", "install", "--quiet", "--no-deps", "-e", project.folder]
     subprocess.run([python, *command], check=True)
     assert list(tmp_path.glob("venv/**/__editable___mine_1_finder.py"))
     environ = {**os.environ, "PYTHONPATH": str(site.folder)}
@@ -176,7 +176,7 @@ def test_a_layered_environment_of_uv(loader_wheel: Path, tmp_path: Path) -> None
     wheel = make_wheel(tmp_path, "ortpack-cpu", NEWEST, files)
     python = _environment(tmp_path / "base")
     subprocess.run([python, "-m", "pip", "install", "--quiet", loader_wheel], check=True)
-    options = ["--quiet", "--no-project", "-p", python, "--with", wheel]
+    options: list[str | Path] = ["--quiet", "--no-project", "-p", python, "--with", wheel]
     command = [sys.executable, "-m", "uv", "run", *options, "python", "-c", FOUND]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.split() == [f"cpu-{NEWEST}"], done.stderr
