@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from ortpack_build.base.cache import Cache
     from ortpack_build.base.report import Reporter
@@ -20,8 +21,10 @@ class Context:
         cache: where fetched and made things are kept.
         report: where progress is shown.
         environ: the variables of the process, for the programs that a stage starts.
+        variants: the user's own folder of data files, if there is one.
     """
 
     cache: Cache
     report: Reporter
     environ: Mapping[str, str]
+    variants: Path | None = None

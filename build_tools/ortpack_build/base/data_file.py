@@ -7,9 +7,10 @@ right name.
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct, inspect
@@ -29,6 +30,7 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 _T = TypeVar("_T", bound=Struct)
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]|(\[\.\.\.\])")
 
 
 def shipped_folder() -> Path:
@@ -49,22 +51,86 @@ def read(path: Path, model: type[_T]) -> _T:
     Raises:
         ManifestError: with the file and the line or key path, what is allowed, and the nearest right name.
     """
+    return _value(path, _parsed(path), model)
+
+
+def read_merged(name: str, model: type[_T], own: Path | None = None) -> tuple[_T, Path]:
+    """The shipped file of a name with what the user's own of that name adds, and the file that a mistake is in.
+
+    Tables are merged, key by key; anything else of the user's own, arrays too, takes the place of what is shipped.
+
+    Args:
+        name: path below a folder with data files.
+        model: of the whole; the user's own file need not be complete.
+        own: the user's folder with data files.
+
+    Raises:
+        ManifestError: as of `read`.
+    """
+    path = shipped_folder() / name
+    data = _parsed(path)
+    if own is not None and (own / name).exists():
+        path = own / name
+        data = _merged(data, _parsed(path))
+    return _value(path, data, model), path
+
+
+def _merged(shipped: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(shipped[key], value) if isinstance(value, dict) and isinstance(shipped[key], dict) else value
+        for key, value in own.items()
+        if key in shipped
+    }
+    return {**shipped, **own, **both}
+
+
+def _parsed(path: Path) -> dict[str, Any]:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ManifestError(f"{path}: can't be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path}: is not UTF-8 (byte {error.start}).") from error
     except tomllib.TOMLDecodeError as error:
         raise ManifestError(f"{path}: not valid TOML: {error}.") from error
+
+
+def _value(path: Path, data: dict[str, Any], model: type[_T]) -> _T:
     for where, problem in _name_mistakes(data, _type_info(model), ""):
         raise ManifestError(f"{path}: {where or 'top level'}: {problem}")
     try:
         return msgspec.convert(data, model)
     except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at `$")
-        at = where.strip("`").lstrip(".") or "top level"
-        raise ManifestError(f"{path}: {at}: {message[:1].lower()}{message[1:]}.") from error
+        message, _, steps = str(error).partition(" - at ")
+        where = _place(data, model, steps)
+        raise ManifestError(f"{path}: {where or 'top level'}: {message[:1].lower()}{message[1:]}.") from error
+
+
+def _place(data: dict[str, Any], model: type[Struct], steps: str) -> str:
+    """The key path of a mistake. msgspec's own, such as `$.targets[...].tag`, leaves out the keys of free tables."""
+    value: Any = data
+    where = ""
+    for name, index, any_key in _STEP.findall(steps.partition("`$")[2]):
+        if any_key:
+            wrong = next((key for key in value if _is_wrong_with(data, model, value, key)), "...")
+            where, value = _join(where, wrong), value.get(wrong)
+        else:
+            where = _join(where, name) if name else f"{where}[{index}]"
+            value = value[name] if name else value[int(index)]
+    return where
+
+
+def _is_wrong_with(data: dict[str, Any], model: type[Struct], table: dict[str, Any], key: str) -> bool:
+    """Whether the mistake is still there when the table has this key only."""
+    others = {name: table.pop(name) for name in list(table) if name != key}
+    try:
+        msgspec.convert(data, model)
+    except msgspec.ValidationError:
+        return True
+    else:
+        return False
+    finally:
+        table |= others
 
 
 _type_info = functools.cache(inspect.type_info)

@@ -71,6 +71,7 @@ def load(own: Path | None = None) -> Catalog:
         policies=policies,
         packages=packages,
         fallback=defaults.fallback,
+        own=own,
     )
     # Extensions last: a mistake in what they extend is to be said of the file that it is in.
     for path, variant in sorted(variants.items(), key=lambda item: item[1].kind == "extension"):

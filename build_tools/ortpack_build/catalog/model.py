@@ -17,6 +17,7 @@ from ortpack_build.base.data_file import Model, Release, Sha256, Version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 Os = Literal["linux", "macos", "windows"]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")]
@@ -301,13 +302,19 @@ class PartFile(Model, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
-    """All manifests, checked against each other."""
+    """All manifests, checked against each other.
+
+    Attributes:
+        fallback: name of the variant that others fall back to.
+        own: the user's folder that they were read from besides the shipped one.
+    """
 
     variants: Mapping[str, Variant]
     targets: Mapping[str, Target]
     policies: Mapping[str, Policy]
     packages: Mapping[str, Package]
-    fallback: str  # name of the variant
+    fallback: str
+    own: Path | None = None
 
     def machine(self, os: str, arch: str) -> str | None:
         """What native libraries name their processor on a platform; None if no target is of that platform."""

@@ -44,14 +44,15 @@ def listing(catalog: Catalog) -> list[dict[str, object]]:
     """A row for each variant, target, release and flavour that can be compiled, in the form of `list --json`."""
     machine = host.detect()
     own = machine.target(catalog.targets) or f"{machine.os} {machine.arch}"
-    kits = kit_settings.load()
+    kits = kit_settings.load(catalog.own)
+    pinned = [origin_source.load(ort, catalog.own) for ort in origin_source.releases(catalog.own)]
     hosts = {tool.host for tool in kits.tools}
     rows: list[dict[str, object]] = []
     for variant in (variant for variant in catalog.variants.values() if variant.source):
         for target in (target for target in catalog.targets.values() if target.name in kits.targets):
             tag = kits.targets[target.name].wheel_tag
             why_not = machine.why_not(target, spec.platform(target, tag), catalog.targets)
-            for release in map(origin_source.load, origin_source.releases()):
+            for release in pinned:
                 rows += (
                     {
                         "variant": variant.name,
@@ -156,7 +157,7 @@ def request(options: argparse.Namespace, target: str | None) -> kit_product.KitR
 
 def context(options: argparse.Namespace, report: Reporter) -> Context:
     """Cache, reporter and environment."""
-    return Context(cache=cache(options, report), report=report, environ=dict(os.environ))
+    return Context(cache=cache(options, report), report=report, environ=dict(os.environ), variants=options.variants)
 
 
 def _sources(options: argparse.Namespace, report: Reporter) -> int:

@@ -95,7 +95,7 @@ def _wheels(options: argparse.Namespace, report: Reporter) -> int:
     cache = Cache(root=options.cache, on_wait=lambda _name: None)  # of two that share an official wheel
     settings = Settings(
         out=options.out,
-        context=Context(cache=cache, report=report, environ=dict(os.environ)),
+        context=Context(cache=cache, report=report, environ=dict(os.environ), variants=options.variants),
         epoch=epoch(os.environ),
     )
     specs = wheel_set.choose(catalog, list(dict.fromkeys(options.names)) or list(catalog.variants), options.target)

@@ -58,7 +58,7 @@ def _root(options: argparse.Namespace, report: Reporter) -> int:
 def _loader(options: argparse.Namespace, report: Reporter) -> int:
     targets = manifests.load(options.variants).targets
     own = host.detect().target(targets)
-    kits = kit_settings.load()
+    kits = kit_settings.load(options.variants)
     asked: list[str] = options.target or ([own] if own else [])
     if not asked:
         raise UsageError("There is no target for this machine.", hint="Name one with --target.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta, field
 from msgspec.structs import replace
 
-from ortpack_build.base.data_file import Model, Version, read, shipped_folder
+from ortpack_build.base.data_file import Model, Version, read_merged
 from ortpack_build.base.errors import ManifestError, UsageError, nearest
 from ortpack_build.toolchain.settings import CompilerEntry, Tool, ZigEntry  # noqa: TC001 - of fields
 
@@ -200,17 +200,16 @@ class Kits(Model, frozen=True):
         return found
 
 
-def load(folder: Path | None = None) -> Kits:
-    """The shipped data, or that of `folder`.
+def load(own: Path | None = None) -> Kits:
+    """The shipped settings, with those of the user's own folder of data files added.
 
     Raises:
-        ManifestError: it has a mistake.
+        ManifestError: a file has a mistake.
     """
-    path = (folder or shipped_folder() / "kits") / "kits.toml"
-    kits = read(path, Kits)
+    kits, path = read_merged("kits/kits.toml", Kits, own)
     smaller = [entry.without_exceptions.groups for entry in kits.flavours.values() if entry.without_exceptions]
-    own = [entry.groups for entry in kits.processors.values()]
-    patterns = [(f"groups ({group.name})", group.files) for group in chain(kits.groups, *own, *smaller)]
+    by_processor = [entry.groups for entry in kits.processors.values()]
+    patterns = [(f"groups ({group.name})", group.files) for group in chain(kits.groups, *by_processor, *smaller)]
     patterns += [(f"effort[{index}]", entry.files) for index, entry in enumerate(kits.effort)]
     for where, pattern in patterns:
         try:

@@ -90,7 +90,7 @@ def resolve(request: KitRequest, context: Context) -> KitJob:
         UsageError: a name is unknown, or what is asked for does not go together.
         ManifestError: a data file has a mistake.
     """
-    kits = kit_settings.load()
+    kits = kit_settings.load(context.variants)
     kits.target(request.target)
     if not request.exceptions:
         kits.without_exceptions(request.flavour)
@@ -99,8 +99,8 @@ def resolve(request: KitRequest, context: Context) -> KitJob:
     _check_toolchain(request, kits)
     if request.package is not None:
         binding_sources.check_name(request.package)
-    ort = request.ort or origin_source.default_release()
-    pinned = origin_source.load(ort) if request.file is None else None
+    ort = request.ort or origin_source.default_release(context.variants)
+    pinned = origin_source.load(ort, context.variants) if request.file is None else None
     return KitJob(request=request, context=context, kits=kits, ort=ort, pinned=pinned)
 
 
@@ -123,7 +123,8 @@ def sources(request: KitRequest, context: Context) -> SourceTree:
     Raises:
         BuildError: of any kind.
     """
-    return _sources(request, origin_source.load(request.ort or origin_source.default_release()), context)
+    ort = request.ort or origin_source.default_release(context.variants)
+    return _sources(request, origin_source.load(ort, context.variants), context)
 
 
 def _sources(request: KitRequest, pinned: Sources, context: Context) -> SourceTree:
@@ -209,7 +210,7 @@ def kit_build(job: KitJob, compilers: Toolchain) -> KitBuild:
     tools = {name: kits.tool(name, request.host) for name in ("cmake", "ninja", "protoc")}
     found = {name: pinned_programs.obtain(tool, context.cache, context.report) for name, tool in tools.items()}
     programs = Programs(**found, launcher=_launcher(request.launcher, context.environ))
-    pinned = job.pinned or origin_source.load(job.ort)
+    pinned = job.pinned or origin_source.load(job.ort, context.variants)
     inputs = KitInputs(
         target=request.target,
         flavour=request.flavour,

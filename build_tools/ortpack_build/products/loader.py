@@ -92,7 +92,7 @@ def build(order: LoaderRequest, context: Context) -> wheel.Wheel:
     """
     if not _is_tree(order.tree):
         raise UsageError(f"{order.tree} is no source tree of the loader.", hint="--source wants a checkout of ortpack.")
-    kits = kit_settings.load()
+    kits = kit_settings.load(context.variants)
     chosen = zig(kits, order.target, order.host, context)
     module = _module(order, chosen, kits, context)
     data = binding_sources.load()

@@ -209,7 +209,7 @@ def compiled(target: Target, host: str | None, context: Context) -> Path:
         FetchError: the compiler can't be had.
         ToolError: the program does not compile.
     """
-    kits = kit_settings.load()
+    kits = kit_settings.load(context.variants)
     tool = kits.tool("zig", host)
     zig = pinned_programs.obtain(tool, context.cache, context.report)
     zig_target = target.zig or kits.target(target.name).zig_target

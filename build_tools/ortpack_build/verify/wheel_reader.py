@@ -231,7 +231,9 @@ def spec_of_runtime(runtime: RuntimeJson, catalog: Catalog, tag: str, package: s
         runtime.target,
         ort=ort,
         source=origin,
-        library=MODULE_FILE if package else kit_settings.load().target(runtime.target).library.format(ort=ort),
+        library=MODULE_FILE
+        if package
+        else kit_settings.load(catalog.own).target(runtime.target).library.format(ort=ort),
         tag=tag,
         formats=runtime.model_formats,
         package=package,
