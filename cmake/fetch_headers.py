@@ -118,6 +118,64 @@ def debian_mirrors(root: Path = Path("/etc/apt")) -> list[str]:
     return found
 
 
+def configure_apt(folder: Path, repositories: list[str]) -> dict[str, str]:
+    """Write an apt configuration for these repositories into `folder`; return the environment that makes apt use it.
+
+    State, lists, cache and sources lie in the folder, so the machine's apt is left alone.
+    """
+    for name in ("state/lists/partial", "cache/archives/partial"):
+        (folder / name).mkdir(parents=True)
+    (folder / "status").touch()
+    # apt drops to the user _apt while it downloads, which may not enter a private folder
+    folder.chmod(0o755)
+    (folder / "sources.list").write_text(
+        "".join(f"deb [signed-by={KEYRING}] {repository}\n" for repository in repositories), encoding="utf-8"
+    )
+    settings = {
+        "Dir::State": "state",
+        "Dir::State::status": "status",
+        "Dir::Cache": "cache",
+        "Dir::Etc::SourceList": "sources.list",
+    }
+    (folder / "apt.conf").write_text(
+        "".join(f'{name} "{folder / value}";\n' for name, value in settings.items())
+        + 'Dir::Etc::SourceParts "/dev/null";\n'
+        'Acquire::Languages "none";\n'
+        'Acquire::Retries "2";\n'
+        # only the package index: no contents, icons or component metadata that the machine may ask for
+        "#clear Acquire::IndexTargets::deb;\n"
+        'Acquire::IndexTargets::deb::Packages { MetaKey "$(COMPONENT)/binary-$(ARCHITECTURE)/Packages";'
+        ' flatMetaKey "Packages"; ShortDescription "Packages"; Description "$(RELEASE) Packages";'
+        ' Optional "no"; };\n',
+        encoding="utf-8",
+    )
+    return {**os.environ, "APT_CONFIG": str(folder / "apt.conf"), "LC_ALL": "C.UTF-8"}
+
+
+def run_or_refuse(command: tuple[str, ...], folder: Path, environment: dict[str, str]) -> None:
+    """Run a command in `folder`.
+
+    Raises:
+        NoHeaderError: it failed; with the last line that it wrote.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            timeout=APT_TIMEOUT,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoHeaderError(f"{command[0]}: {error}") from None
+    if done.returncode:
+        lines = done.stdout.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        raise NoHeaderError(f"{' '.join(command[:2])}: {lines[-1]}")
+
+
 def from_debian(pin: dict[str, Any], scratch: Path) -> bytes:
     """The header out of Debian's binary package, through apt with a configuration of its own.
 
@@ -132,52 +190,10 @@ def from_debian(pin: dict[str, Any], scratch: Path) -> bytes:
     if not mirrors:
         raise NoHeaderError("this machine's apt has no Debian mirror")
     want = pin["debian"]
-    for folder in ("state/lists/partial", "cache/archives/partial"):
-        (scratch / folder).mkdir(parents=True)
-    (scratch / "status").touch()
-    # apt drops to the user _apt while it downloads, which may not enter a private folder
-    scratch.chmod(0o755)
-    (scratch / "sources.list").write_text(
-        "".join(f"deb [signed-by={KEYRING}] {uri} {want['suite']} {want['component']}\n" for uri in mirrors),
-        encoding="utf-8",
-    )
-    settings = {
-        "Dir::State": "state",
-        "Dir::State::status": "status",
-        "Dir::Cache": "cache",
-        "Dir::Etc::SourceList": "sources.list",
-    }
-    (scratch / "apt.conf").write_text(
-        "".join(f'{name} "{scratch / value}";\n' for name, value in settings.items())
-        + 'Dir::Etc::SourceParts "/dev/null";\n'
-        'Acquire::Languages "none";\n'
-        'Acquire::Retries "2";\n'
-        # only the package index: no contents, icons or component metadata that the machine may ask for
-        "#clear Acquire::IndexTargets::deb;\n"
-        'Acquire::IndexTargets::deb::Packages { MetaKey "$(COMPONENT)/binary-$(ARCHITECTURE)/Packages";'
-        ' flatMetaKey "Packages"; ShortDescription "Packages"; Description "$(RELEASE) Packages";'
-        ' Optional "no"; };\n',
-        encoding="utf-8",
-    )
-    environment = {**os.environ, "APT_CONFIG": str(scratch / "apt.conf"), "LC_ALL": "C.UTF-8"}
+    environment = configure_apt(scratch, [f"{uri} {want['suite']} {want['component']}" for uri in mirrors])
 
     def run(*command: str) -> None:
-        try:
-            done = subprocess.run(
-                command,
-                cwd=scratch,
-                env=environment,
-                timeout=APT_TIMEOUT,
-                check=False,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise NoHeaderError(f"{command[0]}: {error}") from None
-        if done.returncode:
-            lines = done.stdout.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
-            raise NoHeaderError(f"{' '.join(command[:2])}: {lines[-1]}")
+        run_or_refuse(command, scratch, environment)
 
     run("apt-get", "-q", "update")
     run("apt-get", "-q", "download", f"{want['package']}={want['version']}")

@@ -1,4 +1,4 @@
-"""Native libraries through the eyes of LIEF. `native_library` imports this module when a library is to be read."""
+"""Reads native libraries with LIEF. `native_library` imports this module only when there is a library to be read."""
 
 from __future__ import annotations
 

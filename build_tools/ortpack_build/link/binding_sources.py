@@ -1,4 +1,4 @@
-"""The loader as source: its C++ and its Python modules, for packages that carry ONNX Runtime themselves.
+"""The loader's sources, C++ and Python, for packages that carry ONNX Runtime themselves.
 
 Its sources travel with this distribution, and nanobind's come from a pinned wheel. Python's headers are those of the
 interpreter that runs this, with NumPy's from a pinned wheel, or both are Debian's for the target.
@@ -75,13 +75,15 @@ class Binding:
     """The binding, ready to be compiled.
 
     Attributes:
-        sources: every file to compile; `nanobind` are those of them that are nanobind's own, `fast` the names of those
-            that are compiled for speed.
+        sources: every file to compile.
+        nanobind: those of them that are nanobind's own.
+        fast: names of the files that are compiled for speed; the others are compiled for size.
         include: folders with headers.
-        flags, define: for the compiler.
+        flags: for the compiler.
+        define: macros.
         licenses: file name → text that goes with the module.
-        stated: what it was made of, for runtime.json.
-        identity: what tells Python's headers from others of the same version.
+        stated: component → its version, for runtime.json.
+        identity: distinguishes Python's headers from others of the same version; part of the key.
     """
 
     sources: tuple[Path, ...]
@@ -100,10 +102,10 @@ class PythonHeaders:
     """Headers of Python, and of NumPy if they are of the same origin.
 
     Attributes:
-        links: what has to be linked into the folder where things are compiled: name → folder.
-        include: folders below that one.
-        stated: name → version, and whose it is.
-        identity: what tells them from others of the same version.
+        links: symbolic links to make in the folder where the binding is compiled: name → folder that it leads to.
+        include: folders with headers, relative to that folder.
+        stated: component → its version, and whose package it is.
+        identity: distinguishes them from others of the same version; part of the key.
     """
 
     links: Mapping[str, Path]
@@ -113,7 +115,7 @@ class PythonHeaders:
 
 
 def load() -> BindingFile:
-    """The shipped data.
+    """Read binding.toml.
 
     Raises:
         ManifestError: it has a mistake.
@@ -122,14 +124,14 @@ def load() -> BindingFile:
 
 
 def sources_folder() -> Path:
-    """The folder with `binding/` and `ortpack/`: in the installed distribution, or in the checkout."""
+    """Return the folder with `binding/` and `ortpack/`: in the installed distribution, or in the checkout."""
     package = Path(__file__).parents[1]
     installed = package / _SHIPPED
     return installed if installed.is_dir() else package.parent.parent / "src"
 
 
 def check_name(package: str) -> str:
-    """The name of a package to embed in, if it can be one.
+    """Return the name of a package to embed in, if it is a possible one.
 
     Raises:
         UsageError: it can't be imported, or it is the loader's own.
@@ -143,7 +145,7 @@ def check_name(package: str) -> str:
 
 
 def python_headers(target: str, host: str, cache: Cache, report: Reporter) -> PythonHeaders:
-    """This interpreter's headers if they serve the target, otherwise Debian's, out of the target's root.
+    """Return this interpreter's headers if they serve the target, otherwise Debian's, out of the target's root.
 
     Raises:
         UsageError: there is no root for the target.
@@ -168,7 +170,7 @@ def python_headers(target: str, host: str, cache: Cache, report: Reporter) -> Py
 
 
 def debian_headers(target: str, cache: Cache, report: Reporter) -> PythonHeaders:
-    """Debian's headers, out of the target's root.
+    """Return Debian's headers, out of the target's root.
 
     Raises:
         UsageError: there is no root for the target.
@@ -184,7 +186,7 @@ def debian_headers(target: str, cache: Cache, report: Reporter) -> PythonHeaders
 
 
 def _why_not_own(data: BindingFile, target: str, host: str) -> str:
-    """Why this interpreter's headers can't be compiled with; empty if they can."""
+    """Say why this interpreter's headers can't be compiled with; empty if they can."""
     headers = _python_headers()
     if sys.implementation.name != "cpython" or sys.version_info[:2] < version_key(data.abi)[:2]:
         return f"{sys.implementation.name} {platform.python_version()} is not CPython {data.abi} or newer"
@@ -201,7 +203,7 @@ def _why_not_own(data: BindingFile, target: str, host: str) -> str:
 
 
 def _alike(data: BindingFile) -> set[str]:
-    """The targets that each other's headers of Python serve."""
+    """The targets that can use each other's headers of Python."""
     return {entry.target for entry in data.headers if entry.name == _NUMPY}
 
 
@@ -318,9 +320,9 @@ def _unpacked(entry: Headers, cache: Cache, report: Reporter) -> Path:
 
 
 def modules() -> dict[str, bytes]:
-    """The Python part of an embedding package: file name → content, under whatever name the package has.
+    """Return the Python modules of an embedding package: file name → content, the same for any name of the package.
 
-    It is what the package itself imports, and what that imports in turn.
+    They are those that the loader's `__init__` imports, and that those import in turn.
 
     Raises:
         SourceError: the loader's modules are missing, or import in a way that ties them to their name.
@@ -343,12 +345,12 @@ def modules() -> dict[str, bytes]:
 
 
 def _module_file(folder: Path, module: str) -> Path | None:
-    """The module's code, or of native code what it offers."""
+    """The module's file: its code, or for the native module its types."""
     return next((file for suffix in (".py", ".pyi") if (file := folder / f"{module}{suffix}").is_file()), None)
 
 
 def _renamed(name: str, text: str) -> str:
-    """The text with relative imports."""
+    """Make a module's imports of the loader relative."""
     text = _OWN_IMPORT.sub(lambda m: f"{m['indent']}from .{m['module'] or ''} import {m['names']}", text)
     if left := _ANY_IMPORT.search(text):
         raise SourceError(f"{name} of the loader imports by its name: {left[0].strip()}")

@@ -1,4 +1,4 @@
-"""An extension module out of a kit and the loader's binding: ONNX Runtime and its Python API in one file."""
+"""Links extension modules: ONNX Runtime from a kit and the loader's binding, its Python API, in one file."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def link_static(
 
 
 def _key(kit: Kit, job: BindingJob, work: Path) -> str:
-    """The hash of all that the binding is compiled with; folders of headers are told by what is in them, or pinned."""
+    """Hash everything that the binding is compiled with: headers by their files, or by the pin that they are of."""
     binding = job.binding
     ours = sorted({source.parent for source in binding.sources if source not in binding.nanobind})
     files = {f"{file.name} {sha256_of(file)}" for folder in ours for file in folder.iterdir() if file.is_file()}

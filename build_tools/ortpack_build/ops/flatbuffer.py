@@ -1,4 +1,4 @@
-"""Reads FlatBuffers of a known schema without trusting them: every offset is checked before it is followed."""
+"""Reads FlatBuffers of a known schema. A file is not trusted: every offset is checked before it is followed."""
 
 from __future__ import annotations
 

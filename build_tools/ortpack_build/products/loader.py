@@ -1,8 +1,8 @@
-"""The loader's own wheel, compiled for any target with zig: everything that it needs is in it.
+"""Makes the loader's own wheel for any target, compiled with zig.
 
-Its binding is linked with nanobind's code and with libc++, and with what the oldest Python lacks of the stable ABI that
-nanobind is written for. So it needs neither a module of nanobind's nor a C++ library at run time, neither of which is
-there for every target.
+The wheel needs nothing but NumPy, because nanobind's module and the C++ library that a build from source uses are not
+to be had for every target: its binding contains nanobind's code, libc++, and the functions of the stable ABI that
+nanobind calls and the oldest Python lacks.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def build(order: LoaderRequest, context: Context) -> wheel.Wheel:
 
 
 def _module(order: LoaderRequest, chosen: Toolchain, kits: kit_settings.Kits, context: Context) -> Path:
-    """The extension module, kept in the cache by all that goes into it."""
+    """Compile the extension module, or take it from the cache, where its key is the hash of all that goes into it."""
     data, sources = binding_sources.load(), order.tree / "src" / "binding"
     python = binding_sources.debian_headers(order.target, context.cache, context.report)
     ort = _ort_header(order.tree, context.environ)
@@ -149,7 +149,7 @@ def _module(order: LoaderRequest, chosen: Toolchain, kits: kit_settings.Kits, co
 
 
 def _ort_header(tree: Path, environ: Mapping[str, str]) -> Path:
-    """The folder with ONNX Runtime's C header, which the loader's own build fetches.
+    """Return the folder with ONNX Runtime's C header, which the script of the loader's own build fetches.
 
     Raises:
         SourceError: it can't be had; says why.
@@ -169,7 +169,7 @@ def _ort_header(tree: Path, environ: Mapping[str, str]) -> Path:
 def _contents(
     tree: Path, module: Path, license_texts: Mapping[str, Path], replaced: Sequence[str], tag: str
 ) -> tuple[str, dict[str, bytes]]:
-    """`ortpack-<version>` and every file of the wheel but RECORD."""
+    """Return the wheel's name (`ortpack-<version>`) and its files."""
     path = tree / "pyproject.toml"
     try:
         stated = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What every toolchain offers."""
+"""The protocol that every toolchain follows, and the values that pass through it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """A shared library to be linked.
+    """One link: the shared library to make, and everything that goes into it.
 
     Attributes:
-        output: its path.
-        objects: what goes in as it is.
-        archives: what goes in as it is needed; they may need each other.
+        output: path of the library.
+        objects: object files, all of which go in.
+        archives: static libraries, of which only the objects that something needs go in; they may need each other.
         flags: for the linker itself.
-        libraries: of the system, as linker flags.
+        libraries: the system's libraries, as linker flags.
     """
 
     output: Path
@@ -39,9 +39,10 @@ class Compilers:
 
     Attributes:
         c, cxx, ar, ranlib: the programs.
-        linker: gives what makes commands of links, from a folder to work in and the environment.
-        lld: whether it is LLD that links.
-        options: what CMake has to know besides the programs.
+        linker: takes a folder to work in and the environment, and returns the function that turns a `Link` into the
+            command that does it.
+        lld: whether the linker is LLD; some flags are LLD's only.
+        options: what CMake has to be told besides the programs.
         environ: variables that the programs need.
     """
 
@@ -80,21 +81,21 @@ class Toolchain(Protocol):
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """What tells its output from another's; part of a kit's key."""
+        """Everything about the compiler that changes its output, by name. It is part of a kit's key."""
         ...
 
     @property
     def tag(self) -> str | None:
-        """The platform tag of what it links, if it is known beforehand."""
+        """The platform tag of wheels with its libraries; None if only a linked library tells."""
         ...
 
     def install(self, folder: Path, *, root: Path, shared: Path) -> Compilers:
-        """The programs, as files in `folder`.
+        """Write the compiler's programs into `folder`.
 
         Args:
             folder: an existing folder.
-            root: what they compile calls files relative to it.
-            shared: a folder for what is worth keeping from one build to the next; builds may use it at once.
+            root: a folder above it. Compiled files name their sources relative to it: no path of the machine gets in.
+            shared: a folder of files that later builds can use again; several builds may use it at the same time.
         """
         ...
 
@@ -113,19 +114,20 @@ def write_wrapper(
     root: Path | None = None,
     identity: Mapping[str, str] | None = None,
 ) -> Path:
-    """A program `path` that runs `command` with the arguments it is given, some of them exchanged.
+    """Write a shell script that runs `command` with the arguments that it is given, some of them exchanged.
 
-    Compiler caches take the wrapper's bytes for the compiler: they say the compiler's identity and, as `root` and a
-    program beside the wrapper are found from where it lies, nothing of the machine. It has to be called by its whole
-    path.
+    Compiler caches (ccache, sccache) identify a compiler by its program's bytes. So the script states the compiler's
+    identity in comments and names no path of the machine: it finds `root`, and a program in its own folder, from where
+    it lies itself. Callers have to name it by its whole path for that.
 
     Args:
-        path: where it is written.
+        path: where the script is written.
         command: a program, with its path, and its first arguments.
-        arguments: what is given → what is handed on.
-        root: a folder above `path`. Files below it have names relative to the current folder in the compiler's output,
-            taken for one just below `root`: those that they have with a compiler cache, which hands on relative names.
-        identity: of the compiler.
+        arguments: argument that is given → the one that is handed on instead.
+        root: a folder above `path`. In the compiler's output, files below it get names relative to the current folder,
+            which is taken to lie just below `root`. A compiler cache hands on such names too, so output is the same
+            with and without one.
+        identity: the compiler's.
     """
     program, *words = command
     lines = ["#!/bin/sh"]
@@ -140,7 +142,7 @@ def write_wrapper(
     quoted = [called, *map(shlex.quote, words)]
     if root is not None:
         lines += ["root=${0%/*}", *["root=${root%/*}"] * len(path.parent.relative_to(root).parts)]
-        quoted += ['"-ffile-prefix-map=$root/=../"', '"-ffile-prefix-map=$PWD/="']  # the last that fits counts
+        quoted += ['"-ffile-prefix-map=$root/=../"', '"-ffile-prefix-map=$PWD/="']  # the last one that fits is applied
     lines.append(f'exec {" ".join(quoted)} "$@"')
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     path.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Programs out of pinned wheels, kept in the cache."""
+"""Programs that a build runs (zig, CMake, ninja, …): taken out of pinned wheels, kept in the cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def obtain(tool: Tool, cache: Cache, report: Reporter) -> Path:
-    """The program of a tool.
+    """Return the path of a tool's program; its wheel is fetched if the cache lacks it.
 
     Raises:
         FetchError: its wheel can't be had.

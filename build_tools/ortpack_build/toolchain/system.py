@@ -1,4 +1,4 @@
-"""GCC or Clang of the machine, for the machine itself."""
+"""GCC or Clang, as installed on the machine that compiles, for that machine itself."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ class System:
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """Name, version and triple; the machine's headers and libraries are taken to go with them."""
+        """Name, version and triple. The machine's headers and libraries are assumed to go with them."""
         return {"name": self.name, "version": self.version, "target": self.machine}
 
     @property
     def tag(self) -> None:
-        """Only what it linked tells."""
+        """None: the tag depends on the symbols that a library took from the machine's libc."""
 
     def install(self, folder: Path, *, root: Path, shared: Path) -> Compilers:
-        """Wrappers that take `root` off file names."""
-        del shared  # nothing is worth keeping
+        """Write scripts that call the compilers."""
+        del shared  # such compilers make nothing that a later build could use
         return Compilers(
             c=write_wrapper(folder / "cc", [str(self.c)], root=root, identity=self.identity),
             cxx=write_wrapper(folder / "cxx", [str(self.cxx)], root=root, identity=self.identity),
@@ -72,7 +72,7 @@ class System:
 
 
 def find(name: str, entry: CompilerEntry, *, environ: Mapping[str, str]) -> System:
-    """The compiler of an entry of kits.toml, looked for on the PATH of `environ`.
+    """Find the compiler of an entry of kits.toml on the PATH of `environ`.
 
     Raises:
         ToolError: it is missing, too old, or does not run.

@@ -23,16 +23,16 @@ _TIMEOUT = 600  # seconds: zig compiles what is missing for the target
 
 @dataclass(frozen=True, kw_only=True)
 class Zig:
-    """Zig for one target.
+    """Zig as the toolchain for one target.
 
     Attributes:
-        program: zig itself.
-        version: of it.
+        program: the file of zig.
+        version: zig's.
         target: zig's name of the target, with the oldest libc, e.g. "x86_64-linux-gnu.2.17".
-        wheel_tag: of wheels with what it links.
+        wheel_tag: platform tag of wheels with libraries that it links.
         cross: whether the target is another one than the machine that compiles.
-        system, processor: the target in CMake's words.
-        arguments: compiler arguments that zig reads otherwise than Clang → what it wants instead.
+        system, processor: CMake's names of the target's.
+        arguments: compiler argument that zig reads otherwise than Clang → what zig wants instead.
         flags: for compiling.
         link: for the linker itself.
     """
@@ -50,23 +50,24 @@ class Zig:
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """Zig's output depends on nothing else of the machine."""
+        """Version, target and flags: zig brings headers and libraries itself, so nothing of the machine matters."""
         flags = {"flags": " ".join(self.flags)} if self.flags else {}
         return {"name": "zig", "version": self.version, "target": self.target, **flags, **self.arguments}
 
     @property
     def tag(self) -> str:
-        """What the baseline of libc makes it."""
+        """The tag that follows from the oldest libc."""
         return self.wheel_tag
 
     def check(self, shared: Path) -> None:
-        """Whether zig has this libc for this processor: it says so only when it links, so something is linked.
+        """Make sure that zig has the target's libc. Zig says only in a link that it lacks it, so this links something.
 
         Args:
-            shared: as for `install`; what is compiled of libc stays there for the kit.
+            shared: as for `install`. Parts of libc that zig compiles for the link stay there for later ones.
 
         Raises:
-            UsageError: it hasn't; says which it has.
+            UsageError: zig has not; with the versions that it has.
+            ToolError: zig did not run.
         """
         with tempfile.TemporaryDirectory(prefix="ortpack-zig-") as scratch:
             folder = Path(scratch)
@@ -78,7 +79,7 @@ class Zig:
                 complaint = self._ask(probe, folder, shared)
                 if "unable to provide" not in complaint:
                     return
-                # For a processor that glibc did not know then, zig names the oldest that did.
+                # That glibc is older than the processor: zig names the oldest glibc that knows it.
                 if nearest := re.search(r"related target \S+-gnu\w*\.([\d.]+)", complaint):
                     known = [v for v in known if version_key(v) >= version_key(nearest[1])]
         raise UsageError(f"zig {self.version} has no libc for {self.target}.", hint=f"It has glibc {', '.join(known)}.")
@@ -90,7 +91,7 @@ class Zig:
         return done.output + done.errors
 
     def install(self, folder: Path, *, root: Path, shared: Path) -> Compilers:
-        """Wrappers that name the target and take `root` off file names."""
+        """Write scripts that call zig for the target."""
         beside = folder / "zig"
         beside.unlink(missing_ok=True)
         beside.symlink_to(self.program)
@@ -100,7 +101,7 @@ class Zig:
             command = [zig, mode, "-target", self.target, *self.flags]
             return write_wrapper(folder / name, command, arguments=self.arguments, root=root, identity=self.identity)
 
-        home = shared / "brought" / f"{self.version}-{self.target}"
+        home = shared / "zig-runtime" / f"{self.version}-{self.target}"
         cxx = wrapper("cxx", "c++")
         return Compilers(
             c=wrapper("cc", "cc"),
@@ -116,7 +117,7 @@ class Zig:
         )
 
     def _linker(self, runtime: ZigRuntime) -> Linker:
-        # zig's driver refuses some of LLD's options.
+        # LLD is called by itself, because zig's compiler driver refuses some of its options.
         def command(link: Link) -> list[str]:
             words = [str(self.program), "ld.lld", "-m", runtime.emulation, "-shared", "-o", str(link.output)]
             words += [*self.link, *link.flags, *map(str, link.objects)]
@@ -127,5 +128,5 @@ class Zig:
 
     @staticmethod
     def _caches(folder: Path, shared: Path) -> dict[str, str]:
-        # zig's own: libc++ compiled for the target, and a copy of each object.
+        # In the global one, zig keeps libc++ compiled for the target; in the local one, a copy of each object.
         return {"ZIG_GLOBAL_CACHE_DIR": str(shared / "zig"), "ZIG_LOCAL_CACHE_DIR": str(folder / "zig-cache")}
