@@ -45,7 +45,7 @@ MEMORY = "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_m
 
 def command(models: Sequence[Path], out: Path, *more: str) -> float:
     """Seconds of the command that makes the wheel."""
-    line = [sys.executable, "-m", "ortpack_build", "wheel", "minimal", "--flavour", "ort", "--name", "bench-ort"]
+    line = [sys.executable, "-m", "ortpack_build", "minimal", "--flavour", "ort", "--name", "bench-ort"]
     start = time.perf_counter()
     subprocess.run([*line, "--out", str(out), *more, "--model", *map(str, models)], check=True, capture_output=True)
     return time.perf_counter() - start

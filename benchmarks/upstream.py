@@ -2,7 +2,7 @@
 
 The same sources and the same operators and types, those of silero-vad, magika and PP-OCR detection: once with ONNX
 Runtime's `reduce_op_kernels.py`, CMake and ninja, with this machine's GCC and no compiler cache, as its `build.py` does
-for the smallest library; once with `ortpack-build wheel minimal`, whose kit must be in the cache.
+for the smallest library; once with `ortpack-build minimal`, whose kit must be in the cache.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def main() -> int:
         ours = statistics.median(command(models, out, "--no-verify") for _ in range(5))
         proven = statistics.median(command(models, out) for _ in range(3))
     print(f"upstream: {theirs:.0f} s, library {size / 1e6:.2f} MB, gzip -9 {packed / 1e6:.2f} MB")
-    print(f"wheel minimal: {ours:.2f} s, one in {theirs / ours:.0f}; with its proof {proven:.2f} s")
+    print(f"minimal: {ours:.2f} s, one in {theirs / ours:.0f}; with its proof {proven:.2f} s")
     return 0
 
 

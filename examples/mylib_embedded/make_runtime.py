@@ -19,5 +19,5 @@ with tempfile.TemporaryDirectory() as scratch:
     with zipfile.ZipFile(wheel) as archive:
         model = archive.extract(MODEL, scratch)
         (SOURCE / "mylib_embedded" / "silero-vad-LICENSE").write_bytes(archive.read(LICENSE))
-    command = ["wheel", "minimal", "--model", model, *MINIMAL, "--out", SOURCE, *sys.argv[1:]]
+    command = ["minimal", "--model", model, *MINIMAL, "--out", SOURCE, *sys.argv[1:]]
     subprocess.run([sys.executable, "-m", "ortpack_build", *command], check=True)

@@ -112,7 +112,7 @@ def _lacking(used: Iterable[Operator], kernels: Iterable[str]) -> Iterable[Opera
 def _command(said: dict[str, Any], model: str | bytes) -> str:
     """Write the command that builds the runtime again, with this model added to its others."""
     minimal = said["minimal"]
-    words = ["ortpack-build", "wheel", "minimal", "--name", minimal["distribution"], "--ort", said["ort_version"]]
+    words = ["ortpack-build", "minimal", "--name", minimal["distribution"], "--ort", said["ort_version"]]
     words += ["--target", said["target"]]
     if flavour := said.get("provenance", {}).get("kit", {}).get("flavour"):
         words += ["--flavour", flavour]

@@ -16,28 +16,44 @@ from ortpack_build.base.archive import safe_path
 from ortpack_build.base.errors import ArchiveError, KitError, UsageError
 from ortpack_build.base.hashing import sha256_of
 from ortpack_build.bundle.runtime_json import NAME, RuntimeJson, parse
+from ortpack_build.cli import options as common
+from ortpack_build.cli.parser import Example, NotWith
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Sequence
 
     from ortpack_build.base.report import Reporter
-    from ortpack_build.cli.options import Command
+    from ortpack_build.cli.parser import Commands
     from ortpack_build.sizes import Row, Sizes
 
 _WIDTH = 60  # of names of operators
-_NO_MAP = "{} does not say how its library was linked: only wheels made with --origin source, and `wheel minimal`, do."
+_NO_MAP = "{} does not say how its library was linked: only wheels from source do."
 
 
-def add_commands(command: Command) -> None:
+def add_commands(commands: Commands) -> None:
     """Add it to the command line."""
-    text = "Say what a library's bytes are: by subsystem and by operator, or, where its link is not known, by section."
-    sub = command("explain", _explain, text)
-    sub.add_argument(
+    explain = commands.add(
+        "explain",
+        _explain,
+        "Say what a library's bytes are: by subsystem and by operator, or, where its link is not known, by section.",
+        [
+            Example(line="ortpack-build explain dist/ortpack_cpu-1.32.0-py3-none-manylinux_2_28_x86_64.whl"),
+            Example(line="ortpack-build explain dist/ortpack_cpu-1.32.0-py3-none-manylinux_2_28_x86_64.whl --json"),
+        ],
+    )
+    explain.argument(
         "file", type=Path, metavar="WHEEL_OR_LIBRARY", help="a wheel, a runtime's folder, or a library (best in one)"
     )
-    sub.add_argument("--top", type=int, default=30, metavar="N", help="so many operators, 0 for all (default: 30)")
-    sub.add_argument("--json", action="store_true", help="print JSON, all of it")
+    explain.option(
+        "--top",
+        type=int,
+        default=30,
+        metavar="N",
+        rules=(NotWith(other="--json", because="JSON has all operators"),),
+        help="so many operators, 0 for all (default: {default})",
+    )
+    common.add_json(explain, text="print JSON, all of it")
 
 
 def _explain(options: argparse.Namespace, report: Reporter) -> int:

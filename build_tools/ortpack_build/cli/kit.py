@@ -1,175 +1,216 @@
-"""The commands of source builds: `sources` and `kit`."""
+"""The commands `sources` and `kit`, and the options of every command that compiles ONNX Runtime."""
 
 from __future__ import annotations
 
-import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ortpack_build.base.context import Context
 from ortpack_build.base.errors import UsageError, storage_error
-from ortpack_build.catalog import host, manifests, spec
-from ortpack_build.cli.options import add_cache, cache
+from ortpack_build.catalog import host, manifests
+from ortpack_build.cli import options as common
+from ortpack_build.cli.parser import Example, NotWith, Rule
 from ortpack_build.kit import pack
-from ortpack_build.kit import settings as kit_settings
-from ortpack_build.origin import source as origin_source
 from ortpack_build.products import kit as kit_product
 
 if TYPE_CHECKING:
     import argparse
 
     from ortpack_build.base.report import Reporter
-    from ortpack_build.catalog.model import Catalog
-    from ortpack_build.cli.options import Command
+    from ortpack_build.cli.parser import Command, Commands
+
+TESTED = "the newest that was compiled and tested"  # the release that is compiled by default
+_MINUTES = "compiles ONNX Runtime, which takes tens of minutes"
+_FETCHED = "fetches the sources of ONNX Runtime"
 
 
-def add_commands(command: Command) -> None:
+def add_commands(commands: Commands) -> None:
     """Add them to the command line."""
     text = "Fetch and unpack the sources of ONNX Runtime. The last line printed is their folder."
-    fetched = command("sources", _sources, text)
-    add_source_options(fetched)
-    add_cache(fetched)
+    sources = commands.add(
+        "sources",
+        _sources,
+        text,
+        [
+            Example(line="ortpack-build sources", costly=_FETCHED),
+            Example(line="ortpack-build sources --ort 1.21.0 --sources debian", costly=_FETCHED),
+            Example(line="ortpack-build sources --tree ~/onnxruntime --modified", costly=_FETCHED),
+        ],
+    )
+    common.add_variants(sources)
+    common.add_ort(sources, TESTED)
+    common.add_sources(sources)
+    common.add_cache(sources)
+    sources.refuse("--origin", "Where sources come from is called --sources now.")
 
     text = "Compile ONNX Runtime into a kit, or take one that is. The last line printed is its folder, or its file."
-    made = command("kit", _kit, text)
-    made.add_argument("target", nargs="?", metavar="TARGET", help="platform to compile for (default: this machine's)")
-    made.add_argument("--target", dest="also", metavar="T", help="the same, as `wheel` has it")
-    add_source_options(made)
-    add_kit_options(made)
-    made.add_argument("--pack", type=Path, nargs="?", const=Path("dist"), metavar="DIR", help="make it one file in DIR")
-    add_cache(made)
-
-
-def listing(catalog: Catalog) -> list[dict[str, object]]:
-    """A row for each variant, target, release and flavour that can be compiled, in the form of `list --json`."""
-    machine = host.detect()
-    own = machine.target(catalog.targets) or f"{machine.os} {machine.arch}"
-    kits = kit_settings.load(catalog.own)
-    pinned = [origin_source.load(ort, catalog.own) for ort in origin_source.releases(catalog.own)]
-    hosts = {tool.host for tool in kits.tools}
-    rows: list[dict[str, object]] = []
-    for variant in (variant for variant in catalog.variants.values() if variant.source):
-        for target in (target for target in catalog.targets.values() if target.name in kits.targets):
-            tag = kits.targets[target.name].wheel_tag
-            why_not = machine.why_not(target, spec.platform(target, tag), catalog.targets)
-            for release in pinned:
-                rows += (
-                    {
-                        "variant": variant.name,
-                        "target": target.name,
-                        "ort": release.ort,
-                        "origin": "source",
-                        "flavour": flavour,
-                        "sources": [name for name in release.order if not release.origins[name].unpinned],
-                        "proven": release.proven,
-                        "tag": tag,
-                        "builds_here": own in hosts,
-                        "why_not_built": None if own in hosts else f"there are no compilers for {own}",
-                        "runs_here": why_not is None,
-                        "why_not": why_not,
-                    }
-                    for flavour in kits.flavours
-                )
-    return rows
-
-
-def add_wheel_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `wheel` that --origin source has a use for."""
-    group = parser.add_argument_group("with --origin source")
-    add_source_options(group, within_wheel=True)
-    add_kit_options(group)
-    group.add_argument(
-        "--linkage",
-        choices=("shared", "static"),
-        help="a library for the loader, or one Python extension module with ONNX Runtime in it (default: shared)",
+    kit = commands.add(
+        "kit",
+        _kit,
+        text,
+        [
+            Example(line="ortpack-build kit --flavour ort", costly=_MINUTES),
+            Example(line="ortpack-build kit linux-aarch64 --flavour ort --pack dist", costly=_MINUTES),
+            Example(line="ortpack-build kit --tree ~/onnxruntime --modified --jobs 8", costly=_MINUTES),
+        ],
     )
-    group.add_argument("--embed", metavar="PACKAGE", help="with static: the Python package to make, e.g. mylib._ort")
+    kit.argument("positional", nargs="?", metavar="TARGET", help="platform to compile for (default: this machine's)")
+    common.add_variants(kit)
+    kit.option("--target", metavar="T", help="the same, as `wheel` has it")
+    add_kit_options(kit, KitRules.of_kit())
+    kit.option("--pack", type=Path, nargs="?", const=Path("dist"), metavar="DIR", help="make it one file in DIR")
+    common.add_cache(kit)
+    kit.refuse("--origin", "Where sources come from is called --sources now.")
 
 
-def add_source_options(parser: argparse._ActionsContainer, *, within_wheel: bool = False) -> None:
-    """Options that say where sources come from; those of `wheel` leave out what it has already."""
-    if not within_wheel:
-        parser.add_argument("--ort", metavar="V", help="ONNX Runtime release (default: the newest that was tried)")
-    parser.add_argument(
-        "--sources" if within_wheel else "--origin",
-        dest="sources",
-        default="auto",
-        metavar="O",
-        help="where the sources come from: auto, debian or upstream (default: auto)",
-    )
-    parser.add_argument("--source", type=Path, metavar="TREE", help="an onnxruntime tree of your own")
-    parser.add_argument("--modified", action="store_true", help="let the tree of --source differ from the release")
+@dataclass(frozen=True, kw_only=True)
+class KitRules:
+    """What the options of a kit need in a command to have an effect.
+
+    Attributes:
+        always: what each of them needs.
+        compiling: what those need that are about compiling ONNX Runtime.
+        jobs: what --jobs needs.
+        compiler: what those need that choose the compiler, which links, too.
+    """
+
+    always: tuple[Rule, ...] = ()
+    compiling: tuple[Rule, ...]
+    jobs: tuple[Rule, ...]
+    compiler: tuple[Rule, ...] = ()
+
+    @classmethod
+    def of_kit(cls) -> KitRules:
+        """Those of `kit`, which does nothing but unpack the file of --from."""
+        unpacked = (_packed(),)
+        return cls(compiling=unpacked, jobs=unpacked, compiler=unpacked)
+
+    @classmethod
+    def of_link(cls, *always: Rule, anew: tuple[str, ...] = ()) -> KitRules:
+        """Those of a command that links the kit, and compiles some of it `anew` with one of these options."""
+        return cls(
+            always=always, compiling=(*always, _packed(*anew)), jobs=(*always, _packed("--linkage static", *anew))
+        )
 
 
-def add_kit_options(parser: argparse._ActionsContainer) -> None:
-    """Options that say how a kit is made."""
-    parser.add_argument(
-        "--flavour", choices=("onnx", "ort"), default="onnx", help="what it loads: .onnx files, or only .ort"
-    )
-    parser.add_argument(
+def _packed(*unless: str) -> NotWith:
+    return NotWith(other="--from", because="the kit in that file is compiled already", unless=unless)
+
+
+def add_kit_options(command: Command, rules: KitRules, *, ort: str | None = TESTED, group: str | None = None) -> None:
+    """Add the options that say which kit, and how it is made; `ort` as for `add_ort`, None if the command has it."""
+    if ort is not None:
+        common.add_ort(command, ort)
+    common.add_sources(command, rules=rules.compiling, group=group)
+    common.add_flavour(command, rules=rules.always, group=group)
+    command.option(
         "--no-exceptions",
         dest="exceptions",
         action="store_false",
+        default=True,
+        rules=rules.always,
+        group=group,
         help="smaller; but an error, a damaged model's too, ends the whole process",
     )
-    parser.add_argument("--toolchain", default="zig", metavar="C", help="zig, gcc or clang (default: zig)")
-    parser.add_argument(
-        "--baseline", metavar="V", help="oldest libc to work with, e.g. 2.28 (default: the target's, see kits.toml)"
+    command.option(
+        "--toolchain",
+        default="zig",
+        metavar="C",
+        rules=(*rules.always, *rules.compiler),
+        group=group,
+        help="zig, gcc or clang (default: {default})",
     )
-    parser.add_argument(
-        "--launcher", default="auto", metavar="L", help="auto (ccache or sccache if there is one), none, or a program"
+    command.option(
+        "--baseline",
+        metavar="V",
+        rules=(*rules.always, *rules.compiler),
+        group=group,
+        help="oldest libc to work with, e.g. 2.28 (default: the target's, see kits.toml)",
     )
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="compilers at once")
-    parser.add_argument("--from", dest="kit_file", type=Path, metavar="FILE", help="a packed kit to use")
+    command.option(
+        "--launcher",
+        default="auto",
+        metavar="L",
+        rules=rules.compiling,
+        group=group,
+        help="auto (ccache or sccache if there is one), none, or a program (default: {default})",
+    )
+    common.add_jobs(command, rules=rules.jobs, group=group)
+    command.option(
+        "--from",
+        dest="kit_file",
+        type=Path,
+        metavar="FILE",
+        rules=rules.always,
+        group=group,
+        help="a packed kit",
+    )
 
 
-def request(options: argparse.Namespace, target: str | None) -> kit_product.KitRequest:
-    """What the options ask for.
+def add_link_options(command: Command, *always: Rule, package: tuple[Rule, ...], group: str | None = None) -> None:
+    """Add the options that say what a kit is linked into; `package` are more rules of --embed."""
+    command.option(
+        "--linkage",
+        choices=("shared", "static"),
+        default="shared",
+        rules=always,
+        group=group,
+        help="a library for the loader, or one Python extension module with ONNX Runtime in it (default: {default})",
+    )
+    command.option(
+        "--embed",
+        metavar="PACKAGE",
+        rules=(*always, *package),
+        group=group,
+        help="the Python package to make, e.g. mylib._ort",
+    )
+
+
+def request(options: argparse.Namespace, target: str) -> kit_product.KitRequest:
+    """What the options of a command that compiles ask for.
 
     Raises:
-        UsageError: this machine can't compile kits, or an option makes no sense.
+        UsageError: an option makes no sense.
     """
-    own = host.detect().target(manifests.load(options.variants).targets)
-    if own is None and target is None:
-        raise UsageError("There is no target for this machine.", hint="Name one.")
-    if getattr(options, "jobs", 1) < 1:
-        raise UsageError(f"--jobs {options.jobs}: at least one compiler must run.")
-    package, linkage = getattr(options, "embed", None), getattr(options, "linkage", None)
+    package, linkage = getattr(options, "embed", None), getattr(options, "linkage", "shared")
     if linkage == "static" and package is None:
         raise UsageError("--linkage static makes a Python package.", hint="Name it: --embed mylib._ort")
     return kit_product.KitRequest(
-        target=target or own or "",
-        host=own or "an unknown machine",
-        flavour=getattr(options, "flavour", "onnx"),
+        target=target,
+        host=host.detect().target(manifests.load(options.variants).targets),
+        flavour=options.flavour,
         ort=options.ort,
         origin=options.sources,
-        tree=options.source.absolute() if options.source else None,
+        tree=options.tree.absolute() if options.tree else None,
         modified=options.modified,
-        toolchain=getattr(options, "toolchain", "zig"),
-        launcher=getattr(options, "launcher", "auto"),
-        jobs=getattr(options, "jobs", 1),
-        file=getattr(options, "kit_file", None),
+        toolchain=options.toolchain,
+        launcher=options.launcher,
+        jobs=common.jobs(options),
+        file=options.kit_file,
         package=package if linkage == "static" else None,
-        baseline=getattr(options, "baseline", None),
-        exceptions=getattr(options, "exceptions", True),
+        baseline=options.baseline,
+        exceptions=options.exceptions,
     )
 
 
-def context(options: argparse.Namespace, report: Reporter) -> Context:
-    """Cache, reporter and environment."""
-    return Context(cache=cache(options, report), report=report, environ=dict(os.environ), variants=options.variants)
-
-
 def _sources(options: argparse.Namespace, report: Reporter) -> int:
-    print(kit_product.sources(request(options, None), context(options, report)).path)
+    made = kit_product.sources(
+        common.context(options, report),
+        ort=options.ort,
+        origin=options.sources,
+        tree=options.tree.absolute() if options.tree else None,
+        modified=options.modified,
+    )
+    print(made.path)
     return 0
 
 
 def _kit(options: argparse.Namespace, report: Reporter) -> int:
-    if options.target and options.also not in (None, options.target):
-        raise UsageError(f"Name one target, not {options.target} and {options.also}.")
-    job = kit_product.resolve(request(options, options.target or options.also), context(options, report))
-    made = kit_product.kit(job)
+    if options.positional and options.target not in (None, options.positional):
+        raise UsageError(f"Name one target, not {options.positional} and {options.target}.")
+    catalog = manifests.load(options.variants)
+    target = common.target(options.positional or options.target, catalog.targets)
+    made = kit_product.kit(kit_product.resolve(request(options, target), common.context(options, report)))
     if options.pack is None:
         print(made.path)
         return 0

@@ -13,7 +13,8 @@ from ortpack_build.base.context import Context
 from ortpack_build.base.data_file import shipped_folder
 from ortpack_build.base.errors import ManifestError, UsageError, nearest, storage_error
 from ortpack_build.catalog import extras, manifests, served_devices
-from ortpack_build.cli.options import add_cache
+from ortpack_build.cli import options as common
+from ortpack_build.cli.parser import Example, Needs
 from ortpack_build.products import wheels as wheel_set
 from ortpack_build.products.wheel import Settings, build, epoch
 from ortpack_build.reference import pages, schemas
@@ -26,51 +27,116 @@ if TYPE_CHECKING:
     from ortpack_build.base.report import Reporter
     from ortpack_build.bundle.wheel import Wheel
     from ortpack_build.catalog.spec import Spec
-    from ortpack_build.cli.options import Command
+    from ortpack_build.cli.parser import Commands
     from ortpack_build.products.wheels import SizeRow
 
 
-def add_commands(command: Command) -> None:
+def add_commands(commands: Commands) -> None:
     """Add them to the command line."""
-    text = (
-        "Build the wheels of many variants, in parallel, from the newest official release of each. Prints a table of "
-        "their sizes beside those of the official files."
-    )
-    wheels = command("wheels", _wheels, text)
-    wheels.add_argument("names", nargs="*", metavar="VARIANT", help="e.g. cpu openvino")
-    wheels.add_argument("--all", action="store_true", dest="every", help="every variant")
-    wheels.add_argument("--target", action="append", metavar="T", help="only for this platform; may be repeated")
-    wheels.add_argument("--origin", choices=("prebuilt",), default="prebuilt", help="official binaries (the default)")
-    wheels.add_argument("--out", type=Path, default=Path("dist"), metavar="DIR", help="where they go (default: dist)")
-    wheels.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="at once (default: %(default)s)"
-    )
-    wheels.add_argument("--json", action="store_true", help="print JSON")
-    add_cache(wheels)
+    _add_wheels(commands)
 
     text = "Check the extras of the loader's pyproject.toml against the manifests, or with --write put them right."
-    sub = command("extras", _extras, text)
-    sub.add_argument("file", type=Path, metavar="PYPROJECT", help="the loader's pyproject.toml")
-    sub.add_argument("--write", action="store_true", help="write them")
+    sub = commands.add(
+        "extras",
+        _extras,
+        text,
+        [
+            Example(line="ortpack-build extras pyproject.toml"),
+            Example(line="ortpack-build extras pyproject.toml --write"),
+        ],
+    )
+    sub.argument("file", type=Path, metavar="PYPROJECT", help="the loader's pyproject.toml")
+    common.add_variants(sub)
+    sub.option("--write", action="store_true", default=False, help="write them")
 
     text = "Check the loader's table of devices and variants against the manifests, or with --write put it right."
-    sub = command("served", _served, text)
-    sub.add_argument("file", type=Path, metavar="FILE", help="the loader's src/ortpack/_served.py")
-    sub.add_argument("--write", action="store_true", help="write it")
+    sub = commands.add(
+        "served",
+        _served,
+        text,
+        [
+            Example(line="ortpack-build served src/ortpack/_served.py"),
+            Example(line="ortpack-build served src/ortpack/_served.py --write"),
+        ],
+    )
+    sub.argument("file", type=Path, metavar="FILE", help="the loader's src/ortpack/_served.py")
+    common.add_variants(sub)
+    sub.option("--write", action="store_true", default=False, help="write it")
+    _add_generated(commands)
 
+
+def _add_generated(commands: Commands) -> None:
     text = "Print a generated page of docs/, or with --write put it there, or all of them."
-    sub = command("docs", _docs, text)
-    sub.add_argument("name", nargs="?", metavar="NAME", help="the page: variants (the default), reference, kits, …")
-    sub.add_argument("--write", action="store_true", help="write it; without NAME every page")
-    sub.add_argument("--folder", type=Path, default=Path("docs"), metavar="DIR", help="where (default: %(default)s)")
+    docs = commands.add(
+        "docs",
+        _docs,
+        text,
+        [
+            Example(line="ortpack-build docs"),
+            Example(line="ortpack-build docs kits"),
+            Example(line="ortpack-build docs variants --write --folder docs"),
+        ],
+    )
+    docs.argument("name", nargs="?", metavar="NAME", help="the page: variants (the default), reference, kits, …")
+    common.add_variants(docs)
+    docs.option("--write", action="store_true", default=False, help="write it; without NAME every page")
+    docs.option(
+        "--folder",
+        type=Path,
+        default=Path("docs"),
+        metavar="DIR",
+        rules=(Needs(others=("--write",), because="a page that is printed goes nowhere"),),
+        help="where (default: {default})",
+    )
 
     text = (
         "Print the JSON schema of a kind of data file, of all manifests if none is named; or with --write put it, or "
         "all of them, into the folder of the data."
     )
-    schema = command("schema", _schema, text)
-    schema.add_argument("name", nargs="?", metavar="NAME", help="the kind, e.g. kits")
-    schema.add_argument("--write", action="store_true", help="write into --variants (or the checkout's folder)")
+    schema = commands.add(
+        "schema",
+        _schema,
+        text,
+        [
+            Example(line="ortpack-build schema"),
+            Example(line="ortpack-build schema kits"),
+            Example(line="ortpack-build schema --write --variants manifests"),
+        ],
+    )
+    schema.argument("name", nargs="?", metavar="NAME", help="the kind, e.g. kits")
+    schema.option("--write", action="store_true", default=False, help="write into the folder of the data")
+    written = Needs(others=("--write",), because="a schema is the same for all manifests")
+    schema.option(
+        "--variants", type=Path, metavar="DIR", rules=(written,), help="that folder (default: the checkout's)"
+    )
+
+
+def _add_wheels(commands: Commands) -> None:
+    text = (
+        "Build the wheels of many variants, in parallel, from the newest official release of each. Prints a table of "
+        "their sizes beside those of the official files."
+    )
+    wheels = commands.add(
+        "wheels",
+        _wheels,
+        text,
+        [
+            Example(line="ortpack-build wheels arm64 --target linux-aarch64"),
+            Example(line="ortpack-build wheels cpu openvino --out wheels --json", costly="fetches official wheels"),
+            Example(line="ortpack-build wheels --all", costly="fetches all official wheels"),
+        ],
+    )
+    wheels.argument("names", nargs="*", metavar="VARIANT", help="e.g. cpu openvino")
+    common.add_variants(wheels)
+    wheels.option("--all", action="store_true", default=False, dest="every", help="every variant")
+    wheels.option(
+        "--target", action="append", default=None, metavar="T", help="only for this platform; may be repeated"
+    )
+    common.add_out(wheels)
+    common.add_jobs(wheels, "wheels at once")
+    common.add_json(wheels)
+    common.add_cache(wheels)
+    wheels.refuse("--origin", "`wheels` takes official binaries and nothing else: leave --origin out.")
 
 
 def write(path: Path, text: str, report: Reporter) -> None:
@@ -90,8 +156,7 @@ def _wheels(options: argparse.Namespace, report: Reporter) -> int:
     catalog = manifests.load(options.variants)
     if bool(options.names) == options.every:
         raise UsageError("Name the variants, or say --all.", hint=f"There are {', '.join(catalog.variants)}.")
-    if options.jobs < 1:
-        raise UsageError(f"--jobs {options.jobs} is no number of jobs.", hint="It is 1 or more.")
+    jobs = common.jobs(options)
     cache = Cache(root=options.cache, on_wait=lambda _name: None)  # of two that share an official wheel
     settings = Settings(
         out=options.out,
@@ -105,7 +170,7 @@ def _wheels(options: argparse.Namespace, report: Reporter) -> int:
     def one(spec: Spec, reporter: Reporter) -> Wheel:
         return build(spec, replace(settings, context=replace(settings.context, report=reporter)))
 
-    outcomes = wheel_set.make(specs, one, report, jobs=options.jobs)
+    outcomes = wheel_set.make(specs, one, report, jobs=jobs)
     rows = wheel_set.sizes(catalog, outcomes)
     made = [outcome.wheel.path for outcome in outcomes if outcome.wheel is not None]
     if options.json:

@@ -1,62 +1,86 @@
-"""The options of `wheel minimal`, and its way from the command line."""
+"""The command `minimal`."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ortpack_build.base.errors import UsageError
-from ortpack_build.catalog import spec
+from ortpack_build.catalog import manifests, spec
 from ortpack_build.cli import kit as cli_kit
+from ortpack_build.cli import options as common
+from ortpack_build.cli.parser import Example, Needs, NotWith
 from ortpack_build.products import minimal as minimal_product
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
 
-    from ortpack_build.catalog.model import Catalog
-    from ortpack_build.products.wheel import Settings
+    from ortpack_build.base.report import Reporter
+    from ortpack_build.cli.parser import Commands
+
+OWN = ("--name", "--model", "--ops", "--inputs", "--custom-ops", "--reduce-types", "--no-verify")
+_PROVEN = Needs(others=("--model",), because="only models can be run")
+_WHEEL = Needs(others=("--name",), because="files for a wheel of yours have no such number")
+_LINKED = "links a kit, and compiles one if the cache has none"
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Those that only `wheel minimal` has."""
-    group = parser.add_argument_group("of `minimal`")
-
-    def files(option: str, metavar: str, text: str) -> None:
-        group.add_argument(option, action="append", nargs="+", default=[], type=Path, metavar=metavar, help=text)
-
-    group.add_argument("--name", metavar="NAME", help="name of the wheel and, in its normal form, of the runtime")
-    files("--model", "M", "a model that it must run, .onnx or .ort; may be repeated")
-    files("--ops", "FILE", "operator configs to add")
-    files("--inputs", "FILE.npz", "arrays to prove it with, by input (default: made up)")
-    files("--custom-ops", "LIBRARY", "a library that brings operators of your own, built for this machine")
-    group.add_argument(
+def add_commands(commands: Commands) -> None:
+    """Add it to the command line."""
+    text = (
+        "Make a runtime with the operators of some models only, tried on them. The last line printed is the wheel, or "
+        "the folder of the package; the paths of converted models come before it."
+    )
+    minimal = commands.add(
+        "minimal",
+        _minimal,
+        text,
+        [
+            Example(line="ortpack-build minimal --flavour ort --model model.onnx --name mylib-ort", costly=_LINKED),
+            Example(
+                line="ortpack-build minimal --flavour ort --model model.onnx --embed mylib._ort --linkage static "
+                "--out src",
+                costly=_LINKED,
+            ),
+            Example(
+                line="ortpack-build minimal --ops needed.config --target linux-aarch64 --name mylib-ort", costly=_LINKED
+            ),
+        ],
+    )
+    common.add_variants(minimal)
+    minimal.option("--name", metavar="NAME", help="name of the wheel and, in its normal form, of the runtime")
+    common.add_files(minimal, "--model", "M", "a model that it must run, .onnx or .ort; may be repeated")
+    common.add_files(minimal, "--ops", "FILE", "operator configs to add")
+    no_proof = NotWith(other="--no-verify", because="nothing is run")
+    text = "arrays to prove it with, by input (default: made up)"
+    common.add_files(minimal, "--inputs", "FILE.npz", text, rules=(_PROVEN, no_proof))
+    common.add_files(
+        minimal, "--custom-ops", "LIBRARY", "a library that brings operators of your own, built for this machine"
+    )
+    minimal.option(
         "--reduce-types",
         action="store_true",
+        default=False,
         help="compile kernels anew for the types that the models use: smaller, and takes a minute the first time",
     )
-    group.add_argument("--no-verify", action="store_true", help="do not run the models; runtime.json says so")
+    minimal.option(
+        "--no-verify",
+        action="store_true",
+        default=False,
+        rules=(_PROVEN,),
+        help="do not run the models; runtime.json says so",
+    )
+    common.add_target(minimal)
+    common.add_out(minimal, "the wheel or the package goes")
+    cli_kit.add_link_options(minimal, package=())
+    cli_kit.add_kit_options(minimal, cli_kit.KitRules.of_link(anew=("--reduce-types",)), group="the kit")
+    common.add_build_number(minimal, _WHEEL)
+    common.add_cache(minimal)
+    minimal.refuse("--origin", "A minimal runtime is always linked from a kit: leave --origin out.")
 
 
-def given(options: argparse.Namespace) -> list[str]:
-    """The options of `minimal` that were given."""
-    lists = {"--model": options.model, "--ops": options.ops, "--inputs": options.inputs}
-    flags = {"--name": options.name, "--custom-ops": options.custom_ops, "--no-verify": options.no_verify}
-    flags |= {"--reduce-types": options.reduce_types}
-    return [name for name, value in (lists | flags).items() if value]
-
-
-def build(
-    options: argparse.Namespace, target: Sequence[str], catalog: Catalog, settings: Settings
-) -> minimal_product.Made:
-    """Make it.
-
-    Raises:
-        BuildError: any of its kinds.
-    """
+def _minimal(options: argparse.Namespace, report: Reporter) -> int:
     if not options.name and not options.embed:
         raise UsageError(
-            "wheel minimal needs a name for the wheel.",
+            "A minimal runtime needs a name for its wheel.",
             hint="--name mylib-ort; or --embed mylib._ort for files that go into a wheel of yours.",
         )
     if options.name and options.embed and options.linkage != "static":
@@ -64,20 +88,19 @@ def build(
             "A library for the loader is either a wheel (--name) or files for a wheel of yours (--embed).",
             hint="Leave one of them out.",
         )
-    if len(target) != 1:
-        raise UsageError("wheel minimal makes one target at a time.", hint="Name one with --target.")
+    catalog = manifests.load(options.variants)
     request = minimal_product.MinimalRequest(
         name=options.name or spec.distribution(minimal_product.VARIANT, options.embed),
         files=None if options.name else options.embed,
-        models=_flat(options.model),
-        configs=_flat(options.ops),
-        custom_ops=_flat(options.custom_ops),
-        inputs=_flat(options.inputs),
+        models=common.flat(options.model),
+        configs=common.flat(options.ops),
+        custom_ops=common.flat(options.custom_ops),
+        inputs=common.flat(options.inputs),
         prove=not options.no_verify,
         reduce_types=options.reduce_types,
     )
-    return minimal_product.build(request, cli_kit.request(options, target[0]), catalog, settings)
-
-
-def _flat(paths: Sequence[Sequence[Path]]) -> tuple[Path, ...]:
-    return tuple(path for part in paths for path in part)
+    kit = cli_kit.request(options, common.target(options.target, catalog.targets))
+    made = minimal_product.build(request, kit, catalog, common.settings(options, report))
+    for path in (*made.models, made.path):
+        print(path)
+    return 0

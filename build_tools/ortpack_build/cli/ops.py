@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ortpack_build.base.errors import UsageError, nearest, storage_error
-from ortpack_build.catalog import host, manifests
-from ortpack_build.cli.options import add_cache, cache
+from ortpack_build.catalog import manifests
+from ortpack_build.cli import options as common
+from ortpack_build.cli.kit import TESTED
+from ortpack_build.cli.parser import Example
 from ortpack_build.ops import full_runtime, needs
 
 if TYPE_CHECKING:
@@ -17,53 +19,65 @@ if TYPE_CHECKING:
 
     from ortpack_build.base.report import Reporter
     from ortpack_build.catalog.model import Catalog
-    from ortpack_build.cli.options import Command
+    from ortpack_build.cli.parser import Command, Commands
     from ortpack_build.ops.full_runtime import FullRuntime
 
 
-def add_commands(command: Command) -> None:
+def add_commands(commands: Commands) -> None:
     """Add them to the command line."""
     text = (
         "Write the operators that models need as a reduced-operator config, the format of ONNX Runtime's own tools. "
         "For the onnx flavour also those that the optimizers may put in, at any level, on the target."
     )
-    ops = command("ops", _ops, text)
-    ops.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="an .onnx or .ort model")
-    ops.add_argument("-o", "--output", type=Path, metavar="FILE", help="where the config goes (default: printed)")
-    ops.add_argument(
-        "--flavour",
-        choices=needs.FLAVOURS,
-        default="onnx",
-        help="of the runtime: `onnx` loads .onnx models and optimizes them, `ort` is smaller and loads converted "
-        "models only (default: %(default)s)",
+    ops = commands.add(
+        "ops",
+        _ops,
+        text,
+        [
+            Example(line="ortpack-build ops model.onnx --flavour ort"),
+            Example(line="ortpack-build ops model.onnx other.ort --output needed.config"),
+            Example(line="ortpack-build ops --ops needed.config --target linux-aarch64"),
+        ],
     )
-    ops.add_argument("--ops", action="append", nargs="+", default=[], type=Path, metavar="FILE", help="configs to add")
+    ops.argument("models", nargs="*", type=Path, metavar="MODEL", help="an .onnx or .ort model")
+    ops.option("-o", "--output", type=Path, metavar="FILE", help="where the config goes (default: printed)")
+    common.add_flavour(ops)
+    common.add_files(ops, "--ops", "FILE", "configs to add")
     _add_common_options(ops)
 
     text = "Convert ONNX models to ORT-format models, with the full runtime of the same release."
-    convert = command("convert", _convert, text)
-    convert.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="an .onnx model")
-    convert.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the .ort models go")
+    convert = commands.add(
+        "convert",
+        _convert,
+        text,
+        [
+            Example(line="ortpack-build convert model.onnx --out converted"),
+            Example(line="ortpack-build convert model.onnx --target linux-aarch64 --out converted"),
+        ],
+    )
+    convert.argument("models", nargs="+", type=Path, metavar="MODEL", help="an .onnx model")
+    convert.option("--out", type=Path, required=True, metavar="DIR", help="where the .ort models go")
     _add_common_options(convert)
 
 
-def _add_common_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--target", metavar="T", help="platform to run on (default: this machine's)")
-    parser.add_argument("--ort", metavar="V", help="ONNX Runtime release (default: the newest that is pinned)")
-    parser.add_argument(
+def _add_common_options(command: Command) -> None:
+    common.add_variants(command)
+    common.add_target(command, "run on")
+    common.add_ort(command, TESTED)
+    command.option(
         "--custom-ops",
         action="append",
-        default=[],
+        default=(),
         type=Path,
         metavar="LIBRARY",
         help="a library that brings operators of your own, built for this machine; may be repeated",
     )
-    add_cache(parser)
+    common.add_cache(command)
 
 
 def _ops(options: argparse.Namespace, report: Reporter) -> int:
     catalog = manifests.load(options.variants)
-    configs = tuple(path for paths in options.ops for path in paths)
+    configs = common.flat(options.ops)
     if not options.models and not configs:
         raise UsageError(
             "Nothing is given whose operators could be listed.", hint="Name models, or configs with --ops."
@@ -76,7 +90,7 @@ def _ops(options: argparse.Namespace, report: Reporter) -> int:
         custom_ops=tuple(options.custom_ops),
     )
     full = _full(options, catalog, report)
-    found = needs.needed(request, full, report, cache=cache(options, report))
+    found = needs.needed(request, full, report, cache=common.cache(options, report))
     release = full().ort if full.cache_info().currsize else None  # not fetched only to name it
     text = needs.text(found, request, release)
     if options.output is None:
@@ -100,7 +114,7 @@ def _convert(options: argparse.Namespace, report: Reporter) -> int:
         report,
         arch=_arch(options, catalog),
         custom_ops=tuple(options.custom_ops),
-        cache=cache(options, report),
+        cache=common.cache(options, report),
     )
     for path in made:
         print(path)
@@ -109,15 +123,13 @@ def _convert(options: argparse.Namespace, report: Reporter) -> int:
 
 def _full(options: argparse.Namespace, catalog: Catalog, report: Reporter) -> _lru_cache_wrapper[FullRuntime]:
     """Gives the full runtime, fetched when it is first asked for."""
-    store = cache(options, report)
+    store = common.cache(options, report)
     return functools.cache(lambda: full_runtime.obtain(catalog, store, report, options.ort))
 
 
 def _arch(options: argparse.Namespace, catalog: Catalog) -> str:
     """The target's architecture."""
-    name = options.target or host.detect().target(catalog.targets)
-    if name is None:
-        raise UsageError("There is no target for this machine.", hint="Name one with --target.")
+    name = common.target(options.target, catalog.targets)
     if name not in catalog.targets:
-        raise UsageError(f"{name!r} is no target. {nearest(name, catalog.targets)}")
+        raise UsageError(f"There is no target {name!r}.", hint=nearest(name, catalog.targets))
     return catalog.targets[name].arch

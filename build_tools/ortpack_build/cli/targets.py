@@ -6,10 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ortpack_build.base.errors import UsageError
 from ortpack_build.catalog import host, manifests
-from ortpack_build.cli import kit as cli_kit
-from ortpack_build.cli.options import add_cache
+from ortpack_build.cli import options as common
+from ortpack_build.cli.parser import Example
 from ortpack_build.kit import settings as kit_settings
 from ortpack_build.machines import emulation
 from ortpack_build.products import loader as loader_product
@@ -19,62 +18,74 @@ if TYPE_CHECKING:
     import argparse
 
     from ortpack_build.base.report import Reporter
-    from ortpack_build.cli.options import Command
+    from ortpack_build.cli.parser import Commands
+
+_PACKAGES = "fetches packages of Debian"
+_MINUTE = "compiles for a minute or more"
 
 
-def add_commands(command: Command) -> None:
+def add_commands(commands: Commands) -> None:
     """Add them to the command line."""
     text = (
         "Make the root that wheels of a target are run in by `verify --emulate`. The last line printed is its folder."
     )
-    root = command("root", _root, text)
-    root.add_argument("target", metavar="TARGET", help="e.g. linux-aarch64")
-    add_cache(root)
+    root = commands.add(
+        "root",
+        _root,
+        text,
+        [
+            Example(line="ortpack-build root linux-aarch64", costly=_PACKAGES),
+            Example(line="ortpack-build root linux-armv7l --cache /tmp/roots", costly=_PACKAGES),
+        ],
+    )
+    root.argument("target", metavar="TARGET", help="e.g. linux-aarch64")
+    common.add_cache(root)
 
     text = (
         "Compile the loader for any target, into wheels that need nothing else. The last lines printed are their paths."
     )
-    made = command("loader", _loader, text)
-    made.add_argument(
-        "--target",
-        action="append",
-        metavar="T",
-        help="platform to compile for (default: this machine's); may be repeated, or `all`",
+    loader = commands.add(
+        "loader",
+        _loader,
+        text,
+        [
+            Example(line="ortpack-build loader", costly=_MINUTE),
+            Example(line="ortpack-build loader --target all --out wheels", costly=_MINUTE),
+            Example(line="ortpack-build loader --target linux-aarch64 --tree ~/ortpack", costly=_MINUTE),
+        ],
     )
-    made.add_argument(
-        "--source", type=Path, metavar="TREE", help="a checkout of ortpack (default: the one that this is in)"
+    common.add_variants(loader)
+    common.add_target(loader, "compile for", many=True)
+    loader.option(
+        "--tree", type=Path, metavar="DIR", help="a checkout of ortpack (default: the one that this command is in)"
     )
-    made.add_argument("--out", type=Path, default=Path("dist"), metavar="DIR", help="where wheels go (default: dist)")
-    made.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="compilers at once")
-    add_cache(made)
+    common.add_out(loader)
+    common.add_jobs(loader)
+    common.add_cache(loader)
+    loader.refuse("--source", "--source is called --tree now.")
 
 
 def _root(options: argparse.Namespace, report: Reporter) -> int:
-    context = cli_kit.context(options, report)
+    context = common.context(options, report)
     print(emulation.obtain(options.target, context.cache, report).path)
     return 0
 
 
 def _loader(options: argparse.Namespace, report: Reporter) -> int:
     targets = manifests.load(options.variants).targets
-    own = host.detect().target(targets)
     kits = kit_settings.load(options.variants)
-    asked: list[str] = options.target or ([own] if own else [])
-    if not asked:
-        raise UsageError("There is no target for this machine.", hint="Name one with --target.")
-    names = list(kits.targets) if "all" in asked else list(dict.fromkeys(asked))
+    asked: list[str] = options.target or [common.target(None, targets)]
+    names = list(kits.targets) if common.ALL in asked else list(dict.fromkeys(asked))
     for name in names:  # a mistake is said before anything is compiled
         kits.target(name)
-    if options.jobs < 1:
-        raise UsageError(f"--jobs {options.jobs}: at least one compiler must run.")
-    context = cli_kit.context(options, report)
+    context = common.context(options, report)
     for name in names:
         order = loader_product.LoaderRequest(
             target=name,
-            host=own or "an unknown machine",
-            tree=options.source.absolute() if options.source else loader_product.own_tree(),
+            host=host.detect().target(targets),
+            tree=options.tree.absolute() if options.tree else loader_product.own_tree(),
             out=options.out,
-            jobs=options.jobs,
+            jobs=common.jobs(options),
             epoch=epoch(os.environ),
         )
         print(loader_product.build(order, context).path)

@@ -2,74 +2,84 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING
+import argparse
+from typing import TYPE_CHECKING, Any
 
 from ortpack_build.base.errors import UsageError
 from ortpack_build.catalog import manifests, spec
 from ortpack_build.cli import kit as cli_kit
-from ortpack_build.cli import minimal as cli_minimal
-from ortpack_build.cli.options import Command, add_cache, add_spec_options, wanted_targets
+from ortpack_build.cli import minimal
+from ortpack_build.cli import options as common
+from ortpack_build.cli.parser import Example, Needs
 from ortpack_build.products import minimal as minimal_product
-from ortpack_build.products.wheel import Settings, build, build_from_source, epoch
+from ortpack_build.products.wheel import build, build_from_source
 
 if TYPE_CHECKING:
-    import argparse
-
     from ortpack_build.base.report import Reporter
+    from ortpack_build.cli.parser import Commands
+
+_SOURCE = Needs(others=("--origin source",), because="official binaries are taken as they are")
+_STATIC = Needs(others=("--linkage static",), because="it names the package of an extension module")
+_GROUP = "with --origin source"
 
 
-def add_commands(command: Command) -> None:
+class _Variant(argparse.Action):
+    """The name of a variant. What was `wheel minimal` says so before anything else is said of its options."""
+
+    def __call__(self, _parser: object, options: argparse.Namespace, value: Any, _option: object = None) -> None:
+        if value == minimal_product.VARIANT:
+            raise UsageError(
+                "Runtimes for some models have a command of their own now.",
+                hint="Write `ortpack-build minimal`, with the same options, for `ortpack-build wheel minimal`.",
+            )
+        setattr(options, self.dest, value)
+
+
+def add_commands(commands: Commands) -> None:
     """Add it to the command line."""
-    wheel = command("wheel", _wheel, "Build the wheel of a variant. The last lines printed are the wheels' paths.")
-    add_spec_options(wheel, many=True)
-    wheel.add_argument("--out", type=Path, default=Path("dist"), metavar="DIR", help="where wheels go (default: dist)")
-    wheel.add_argument(
+    text = "Build the wheel of a variant. The last lines printed are the wheels' paths."
+    wheel = commands.add(
+        "wheel",
+        _wheel,
+        text,
+        [
+            Example(line="ortpack-build wheel cpu"),
+            Example(line="ortpack-build wheel cpu --target linux-aarch64 --target win-amd64 --out wheels"),
+            Example(
+                line="ortpack-build wheel cpu --origin source --flavour ort",
+                costly="compiles ONNX Runtime if the cache has no kit",
+            ),
+        ],
+    )
+    wheel.argument("variant", metavar="VARIANT", action=_Variant, help="e.g. cpu; `ortpack-build list` shows them")
+    common.add_variants(wheel)
+    common.add_target(wheel, many=True)
+    common.add_ort(wheel, f"the newest that is pinned; from source {cli_kit.TESTED}")
+    common.add_out(wheel)
+    wheel.option(
         "--origin",
         choices=("prebuilt", "source"),
         default="prebuilt",
-        help="take official binaries apart, or compile ONNX Runtime (default: prebuilt)",
+        help="take official binaries apart, or compile ONNX Runtime (default: {default})",
     )
-    cli_kit.add_wheel_options(wheel)
-    cli_minimal.add_options(wheel)
-    wheel.add_argument("--build-number", metavar="N", help="build number of the wheel, when a release is packed again")
-    add_cache(wheel)
+    cli_kit.add_kit_options(wheel, cli_kit.KitRules.of_link(_SOURCE), ort=None, group=_GROUP)
+    cli_kit.add_link_options(wheel, _SOURCE, package=(_STATIC,), group=_GROUP)
+    common.add_build_number(wheel)
+    common.add_cache(wheel)
+    for flag in minimal.OWN:
+        wheel.refuse(flag, f"{flag} is an option of `ortpack-build minimal`, which makes runtimes for some models.")
 
 
 def _wheel(options: argparse.Namespace, report: Reporter) -> int:
     catalog = manifests.load(options.variants)
-    settings = Settings(
-        out=options.out,
-        context=cli_kit.context(options, report),
-        epoch=epoch(os.environ),
-        build_number=options.build_number,
-    )
-    targets = wanted_targets(options, catalog)
-    if options.variant == minimal_product.VARIANT:
-        made = cli_minimal.build(options, targets, catalog, settings)
-        for path in (*made.models, made.path):
-            print(path)
-        return 0
-    if extra := cli_minimal.given(options):
-        raise UsageError(f"{extra[0]} is an option of `wheel minimal` only.")
-    if options.origin != "source" and (options.linkage == "static" or options.embed):
-        raise UsageError("Official binaries can't be linked statically.", hint="Add --origin source.")
-    if options.embed and options.linkage != "static":
-        raise UsageError("--embed makes an extension module.", hint="Add --linkage static.")
+    how = common.settings(options, report)
+    targets = common.targets(options, catalog)
     if options.origin == "source":
-        wheels = [
-            build_from_source(
-                catalog,
-                options.variant,
-                cli_kit.request(options, target),
-                settings,
-            )
-            for target in targets
-        ]
+        requests = [cli_kit.request(options, target) for target in targets]
+        wheels = [build_from_source(catalog, options.variant, request, how) for request in requests]
     else:
         specs = [spec.resolve(catalog, options.variant, target, options.ort) for target in targets]
-        wheels = [build(resolved, settings) for resolved in specs]
+        wheels = [build(resolved, how) for resolved in specs]
     for built in wheels:
         print(built.path)
     return 0

@@ -144,7 +144,7 @@ def check_name(package: str) -> str:
     return package
 
 
-def python_headers(target: str, host: str, cache: Cache, report: Reporter) -> PythonHeaders:
+def python_headers(target: str, host: str | None, cache: Cache, report: Reporter) -> PythonHeaders:
     """Return this interpreter's headers if they serve the target, otherwise Debian's, out of the target's root.
 
     Raises:
@@ -185,7 +185,7 @@ def debian_headers(target: str, cache: Cache, report: Reporter) -> PythonHeaders
     )
 
 
-def _why_not_own(data: BindingFile, target: str, host: str) -> str:
+def _why_not_own(data: BindingFile, target: str, host: str | None) -> str:
     """Say why this interpreter's headers can't be compiled with; empty if they can."""
     headers = _python_headers()
     if sys.implementation.name != "cpython" or sys.version_info[:2] < version_key(data.abi)[:2]:

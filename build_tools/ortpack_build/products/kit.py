@@ -33,7 +33,7 @@ class KitRequest:
 
     Attributes:
         target: name of the target.
-        host: name of the target that the machine is which compiles.
+        host: name of the target that this machine is, which compiles; None if it is none.
         flavour: "onnx" or "ort".
         exceptions: whether errors are exceptions, or end the process.
         ort: the release; None for the newest that was tried.
@@ -49,7 +49,7 @@ class KitRequest:
     """
 
     target: str
-    host: str
+    host: str | None
     flavour: Flavour
     ort: str | None = None
     origin: str = "auto"
@@ -112,29 +112,30 @@ def _check_toolchain(request: KitRequest, kits: Kits) -> None:
         raise UsageError(f"There is no toolchain {request.toolchain!r}.", hint=nearest(request.toolchain, names))
     if request.target != request.host:
         raise UsageError(
-            f"{request.toolchain} of this machine compiles for {request.host}, not for {request.target}.",
+            f"{request.toolchain} of this machine compiles for {request.host or 'itself'}, not for {request.target}.",
             hint="Use --toolchain zig.",
         )
 
 
-def sources(request: KitRequest, context: Context) -> SourceTree:
-    """The source tree that a kit would be made of.
+def sources(
+    context: Context, *, ort: str | None = None, origin: str = "auto", tree: Path | None = None, modified: bool = False
+) -> SourceTree:
+    """The source tree that a kit would be made of; the arguments are as `KitRequest` has them.
 
     Raises:
         BuildError: of any kind.
     """
-    ort = request.ort or origin_source.default_release(context.variants)
-    return _sources(request, origin_source.load(ort, context.variants), context)
+    pinned = origin_source.load(ort or origin_source.default_release(context.variants), context.variants)
+    return _obtained(pinned, context, origin=origin, tree=tree, modified=modified)
 
 
 def _sources(request: KitRequest, pinned: Sources, context: Context) -> SourceTree:
+    return _obtained(pinned, context, origin=request.origin, tree=request.tree, modified=request.modified)
+
+
+def _obtained(pinned: Sources, context: Context, *, origin: str, tree: Path | None, modified: bool) -> SourceTree:
     return origin_source.obtain(
-        pinned,
-        origin=request.origin,
-        path=request.tree,
-        modified=request.modified,
-        cache=context.cache,
-        report=context.report,
+        pinned, origin=origin, path=tree, modified=modified, cache=context.cache, report=context.report
     )
 
 
@@ -241,7 +242,7 @@ def toolchain(job: KitJob) -> Toolchain:
     return found
 
 
-def zig(kits: Kits, target: str, host: str, context: Context) -> Zig:
+def zig(kits: Kits, target: str, host: str | None, context: Context) -> Zig:
     """Zig as the toolchain for a target.
 
     Args:

@@ -51,7 +51,8 @@ class LoaderRequest:
     """A wheel of the loader as the user asks for it.
 
     Attributes:
-        target, host: names; the host is where it is compiled.
+        target: name of the target.
+        host: name of the target that this machine is, which compiles; None if it is none.
         tree: the loader's source tree, the one with its pyproject.toml.
         out: where the wheel goes.
         jobs: how many compilers run at once.
@@ -59,7 +60,7 @@ class LoaderRequest:
     """
 
     target: str
-    host: str
+    host: str | None
     tree: Path
     out: Path
     jobs: int
@@ -74,7 +75,7 @@ def own_tree() -> Path:
     """
     tree = Path(__file__).parents[3]
     if not _is_tree(tree):
-        raise UsageError("This ortpack-build lies in no checkout of ortpack.", hint="Name one: --source TREE.")
+        raise UsageError("This ortpack-build lies in no checkout of ortpack.", hint="Name one: --tree DIR.")
     return tree
 
 
@@ -91,7 +92,7 @@ def build(order: LoaderRequest, context: Context) -> wheel.Wheel:
         BuildError: of any kind; nothing half-written is left.
     """
     if not _is_tree(order.tree):
-        raise UsageError(f"{order.tree} is no source tree of the loader.", hint="--source wants a checkout of ortpack.")
+        raise UsageError(f"{order.tree} is no source tree of the loader.", hint="--tree wants a checkout of ortpack.")
     kits = kit_settings.load(context.variants)
     chosen = zig(kits, order.target, order.host, context)
     module = _module(order, chosen, kits, context)

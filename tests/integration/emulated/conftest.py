@@ -52,7 +52,7 @@ class Minimal:
 @pytest.fixture(scope="session")
 def loader_command() -> tuple[object, ...]:
     """Compiles the loader of this checkout."""
-    return "loader", "--source", ROOT
+    return "loader", "--tree", ROOT
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +64,7 @@ def cache() -> Path:
 
 @pytest.fixture(scope="session")
 def kit(cache: Path) -> Callable[[str], list[object]]:
-    """The arguments of `wheel minimal` for a target; skips where the cache has no kit or nothing runs its programs."""
+    """The arguments of `minimal` for a target; skips where the cache has no kit or nothing runs its programs."""
 
     def found(target: str) -> list[object]:
         catalog = manifests.load()
@@ -99,7 +99,7 @@ def minimal(
         except ToolError as error:
             pytest.skip(str(error))
         given = [models.model("silero_vad"), *sorted(_SMALL.glob("*.onnx"))]
-        done = run("wheel", "minimal", "--name", "silero-ort", *arguments, "--model", *given, "--out", out)
+        done = run("minimal", "--name", "silero-ort", *arguments, "--model", *given, "--out", out)
         assert done.returncode == 0, done.stderr
         wheel = Path(done.stdout.splitlines()[-1])
         with zipfile.ZipFile(wheel) as archive:

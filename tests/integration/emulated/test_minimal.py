@@ -97,7 +97,7 @@ def test_a_package_is_proven_by_the_python_of_its_root(
 ) -> None:
     """Whatever Python runs this: headers of a 64-bit one do not serve 32-bit Arm."""
     arguments = ["--embed", "mylib._ort", "--linkage", "static", "--model", model("silero_vad"), "--out", tmp_path]
-    done = run("wheel", "minimal", *kit(target), *arguments)
+    done = run("minimal", *kit(target), *arguments)
     assert done.returncode == 0, done.stderr
     said = json.loads((tmp_path / "mylib" / "_ort" / "runtime.json").read_text())
     assert said["verification"]["below"].removesuffix("-static") == below
@@ -111,7 +111,7 @@ def test_a_package_is_proven_by_the_python_of_its_root(
 
 def test_what_cannot_be_proven_is_said_at_once(kit: Callable[[str], list[object]], tmp_path: Path) -> None:
     static = ["--embed", "mylib._ort", "--linkage", "static", "--model", model("silero_vad")]
-    done = run("wheel", "minimal", *kit("musllinux-x86_64"), *static, "--out", tmp_path / "out")
+    done = run("minimal", *kit("musllinux-x86_64"), *static, "--out", tmp_path / "out")
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert "can't be run on musllinux-x86_64: The root of this target has no Python. Say --no-verify" in done.stderr
     assert not (tmp_path / "out").exists()

@@ -49,7 +49,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out")
     arguments: list[object] = ["--name", "mylib-ort", "--flavour", _FLAVOUR, "--ort", "1.21.0", "--no-verify"]
     arguments += ["--from", _FILE] if _FILE else []
-    done = run("wheel", "minimal", "--model", models.model("silero_vad"), *arguments, "--out", out)
+    done = run("minimal", "--model", models.model("silero_vad"), *arguments, "--out", out)
     assert done.returncode == 0, done.stderr
     return Path(done.stdout.splitlines()[-1])
 

@@ -1,4 +1,4 @@
-"""What `wheel minimal` says of models and configs that are wrong: no kit is needed to know, and nothing is written."""
+"""What `minimal` says of models and configs that are wrong: no kit is needed to know, and nothing is written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def one_node(path: Path, *, domain: str = "", op: str = "Relu", opset: int = 17,
 def said(tmp_path: Path, code: int, *arguments: object) -> str:
     """The paragraph that the command ends with, having written nothing."""
     out = tmp_path / "out"
-    done = run("wheel", "minimal", "--name", "a-b", "--ort", "1.21.0", "--out", out, *arguments)
+    done = run("minimal", "--name", "a-b", "--ort", "1.21.0", "--out", out, *arguments)
     assert (done.returncode, done.stdout) == (code, ""), done.stderr
     assert "Traceback" not in done.stderr
     assert not out.exists() or not list(out.iterdir())

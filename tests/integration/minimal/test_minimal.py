@@ -1,4 +1,4 @@
-"""`ortpack-build wheel minimal` as a user runs it: needs a kit, see the marker `kit` in pyproject.toml.
+"""`ortpack-build minimal` as a user runs it: needs a kit, see the marker `kit` in pyproject.toml.
 
 ORTPACK_TEST_KIT names a packed kit to use, of either flavour, in place of the one in the user's cache.
 """
@@ -42,11 +42,11 @@ WHEEL = "mylib_ort-1.21.0-py3-none-manylinux_2_17_x86_64.whl"
 
 
 def minimal(out: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return run("wheel", "minimal", "--name", "mylib-ort", "--out", out, *arguments, *_COMMON)
+    return run("minimal", "--name", "mylib-ort", "--out", out, *arguments, *_COMMON)
 
 
 def embedded(out: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return run("wheel", "minimal", "--embed", "mylib._ort", "--out", out, *arguments, *_COMMON)
+    return run("minimal", "--embed", "mylib._ort", "--out", out, *arguments, *_COMMON)
 
 
 def manifest(wheel: Path) -> Any:
@@ -191,7 +191,7 @@ def test_files_of_somebody_else_stay(tmp_path: Path) -> None:
 
 def test_the_same_command_twice_at_once(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ["wheel", "minimal", "--name", "mylib-ort", "--out", out, "--model", tiny(tmp_path / "m.onnx", "Abs")]
+    arguments = ["minimal", "--name", "mylib-ort", "--out", out, "--model", tiny(tmp_path / "m.onnx", "Abs")]
     command = [sys.executable, "-m", "ortpack_build", *map(str, [*arguments, *_COMMON])]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     ends = [process.communicate() for process in both]

@@ -71,7 +71,7 @@ def minimal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments: list[object] = ["--name", "mylib-ort", "--flavour", _FLAVOUR, "--ort", "1.21.0", "--no-verify"]
     arguments += ["--from", _FILE] if _FILE else []
     arguments += [part for file in _files(_FLAVOUR) for part in ("--model", file)]
-    done = run("wheel", "minimal", *arguments, "--out", out)
+    done = run("minimal", *arguments, "--out", out)
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(done.stdout.splitlines()[-1]) as archive:
         archive.extractall(out)

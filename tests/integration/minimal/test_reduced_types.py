@@ -1,4 +1,4 @@
-"""`wheel minimal --reduce-types` as a user runs it, on a real model: needs a kit, see the marker `kit`."""
+"""`minimal --reduce-types` as a user runs it, on a real model: needs a kit, see the marker `kit`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = kits.NEEDED
 
 def test_a_library_gets_smaller_and_still_runs_its_model(tmp_path: Path) -> None:
     given = ["--name", "my-vad", "--model", model("silero_vad"), "--reduce-types", "--out", tmp_path]
-    done = run("wheel", "minimal", *given, *kits.arguments()[2:])
+    done = run("minimal", *given, *kits.arguments()[2:])
     assert done.returncode == 0, done.stderr
     said = re.search(r"Reducing types: ([\d.]+) -> ([\d.]+) MB, ([\d,]+) bytes less, \d+ files", done.stderr)
     assert said, done.stderr

@@ -58,7 +58,7 @@ def compiled_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("made on Linux, Python's headers come with apt")
     cache = os.environ.get("ORTPACK_BUILD_CACHE") or platformdirs.user_cache_path("ortpack-build", appauthor=False)
     out = tmp_path_factory.mktemp("compiled")
-    done = run("loader", "--source", ROOT, "--out", out, "--cache", Path(cache).absolute())
+    done = run("loader", "--tree", ROOT, "--out", out, "--cache", Path(cache).absolute())
     assert done.returncode == 0, done.stderr
     return Path(done.stdout.strip())
 

@@ -43,7 +43,7 @@ def _tool(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_wheel_is_what_its_name_says_and_needs_nothing_else(target: str, tmp_path: Path) -> None:
     cache = os.environ.get("ORTPACK_BUILD_CACHE") or platformdirs.user_cache_path("ortpack-build", appauthor=False)
-    done = run("loader", "--source", ROOT, "--target", target, "--out", tmp_path, "--cache", Path(cache).absolute())
+    done = run("loader", "--tree", ROOT, "--target", target, "--out", tmp_path, "--cache", Path(cache).absolute())
     assert done.returncode == 0, done.stderr
     (wheel,) = map(Path, done.stdout.splitlines())
     platform = kit_settings.load().target(target).wheel_tag

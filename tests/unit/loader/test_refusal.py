@@ -64,7 +64,7 @@ def test_missing_operators_are_all_named_with_the_command(tmp_path: Path) -> Non
     assert f"could not load the model ({str(file)!r})" in str(found)
     assert "'mylib-ort' was built without ai.onnx:Cos of opset 13, ai.onnx:Elu of opset 6. " in str(found)
     command = (
-        "ortpack-build wheel minimal --name mylib_ort --ort 1.21.0 --target linux-aarch64 --flavour ort "
+        "ortpack-build minimal --name mylib_ort --ort 1.21.0 --target linux-aarch64 --flavour ort "
         f"--model '{file}' --model 'a b.onnx'"
     )
     assert command in str(found)

@@ -123,8 +123,8 @@ def test_a_machine_says_how_programs_are_run(tmp_path: Path) -> None:
     [
         (("root", "linux-aarch46"), "No root is made for linux-aarch46. Did you mean linux-aarch64?"),
         (("loader", "--target", "linux-armv71"), "Kits are not made for linux-armv71. Did you mean linux-armv7l?"),
-        (("loader", "--jobs", "0"), "--jobs 0: at least one compiler must run."),
-        (("loader", "--source", "{empty}"), "is no source tree of the loader. --source wants a checkout of ortpack."),
+        (("loader", "--jobs", "0"), "--jobs 0 is no number of jobs. It is 1 or more."),
+        (("loader", "--tree", "{empty}"), "is no source tree of the loader. --tree wants a checkout of ortpack."),
     ],
 )
 def test_mistakes_are_one_paragraph(

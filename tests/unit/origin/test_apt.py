@@ -42,7 +42,7 @@ def test_no_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FetchError, match="no apt-get") as caught:
         apt.download(apt.Wanted(), suite="trixie", work=tmp_path, into=tmp_path)
-    assert "--origin upstream" in caught.value.paragraph()
+    assert "--sources upstream" in caught.value.paragraph()
 
 
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="no apt")

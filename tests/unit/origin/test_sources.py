@@ -274,7 +274,7 @@ def test_apt_without_the_pinned_file(case: _Case, monkeypatch: pytest.MonkeyPatc
         case.obtain(origin="main", origins=origins)
     message = caught.value.paragraph()
     assert "apt did not give dep_1.orig.tar.gz of dep (it gave dep_2.orig.tar.gz). E: Unable to find" in message
-    assert "Use another origin than main, or --source TREE." in message
+    assert "Use other sources than main, or --tree DIR." in message
     assert not list((case.cache.root / "artifacts").glob("*"))
 
 

@@ -1,4 +1,4 @@
-"""What `wheel minimal` says of mistakes, before anything is fetched or compiled."""
+"""What `minimal` says of mistakes, before anything is fetched or compiled."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ def test_names_that_are_none_or_taken(name: str) -> None:
         (["minimal", "--name", "a", "--model", "{model}", "{model}"], "named twice"),
         (["minimal", "--name", "a", "--model", "{model}", "--target", "all", "linux-x86_64"], "unrecognized"),
         (["minimal", "--name", "a", "--model", "{model}", "--target", "linux-riscv64"], "There is no target"),
-        (["cpu", "--reduce-types"], "--reduce-types is an option of `wheel minimal` only"),
-        (["cpu", "--name", "a"], "--name is an option of `wheel minimal` only"),
+        (["wheel", "cpu", "--reduce-types"], "--reduce-types is an option of `ortpack-build minimal`"),
+        (["wheel", "cpu", "--name", "a"], "--name is an option of `ortpack-build minimal`"),
+        (["wheel", "minimal", "--name", "a", "--model", "{model}"], "Write `ortpack-build minimal`"),
+        (["minimal", "--origin", "source", "--name", "a", "--model", "{model}"], "leave --origin out"),
     ],
 )
 def test_mistakes(arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,7 +50,7 @@ def test_mistakes(arguments: list[str], message: str, tmp_path: Path, capsys: py
     model.write_bytes(b"model")
     given = [argument.format(model=model) for argument in arguments]
     try:
-        code = main(["wheel", *given, "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")])
+        code = main([*given, "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")])
     except SystemExit as end:  # argparse
         code = int(str(end.code))
     assert code == 2
@@ -61,7 +63,7 @@ def _foreign(tmp_path: Path, capsys: pytest.CaptureFixture[str], *more: str) -> 
     """The exit code and error for another machine than any that tests run on."""
     model = tmp_path / "m.onnx"
     model.write_bytes(b"model")
-    arguments = ["wheel", "minimal", "--name", "a", "--model", str(model), "--target", OTHER, *more]
+    arguments = ["minimal", "--name", "a", "--model", str(model), "--target", OTHER, *more]
     code = main([*arguments, "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")])
     out, err = capsys.readouterr()
     assert out == ""

@@ -25,7 +25,7 @@ _KEYRINGS = tuple(
     Path("/usr/share/keyrings") / name for name in ("debian-archive-keyring.gpg", "debian-archive-keyring.pgp")
 )
 _TIMEOUT = 600  # seconds, for one call of apt
-_OTHERS = "Use another origin: --origin upstream, or --source TREE."
+_OTHERS = "Name other sources: --sources upstream, or --tree DIR."
 _CONFIGURATION = """\
 Dir::State "{work}/state";
 Dir::State::status "{work}/status";
@@ -104,6 +104,15 @@ def _usable(uri: str, suites: Sequence[str], components: Sequence[str]) -> bool:
     return uri.startswith(("http://", "https://", "file:")) and "main" in components and bool(ordinary)
 
 
+def problem() -> FetchError | None:
+    """Say why this machine can't fetch packages of Debian, as far as it is seen without trying."""
+    if shutil.which("apt-get") is None:
+        return FetchError("This machine has no apt-get.", hint=_OTHERS)
+    if not any(path.is_file() for path in _KEYRINGS):
+        return FetchError("Debian's keyring is missing.", hint=f"Install debian-archive-keyring. {_OTHERS}")
+    return None
+
+
 def download(
     wanted: Wanted, *, suite: str, work: Path, into: Path, architecture: str = "amd64", etc: Path = _ETC
 ) -> str:
@@ -123,14 +132,10 @@ def download(
     Raises:
         FetchError: this machine has no apt, no Debian mirror or keyring, or the mirror can't be reached.
     """
-    apt = shutil.which("apt-get")
-    if apt is None:
-        raise FetchError(
-            "This machine has no apt-get.", hint="Use another origin: --origin upstream, or --source TREE."
-        )
-    keyring = next((path for path in _KEYRINGS if path.is_file()), None)
-    if keyring is None:
-        raise FetchError("Debian's keyring is missing.", hint="Install debian-archive-keyring, or use another origin.")
+    if (error := problem()) is not None:
+        raise error
+    apt = shutil.which("apt-get") or ""
+    keyring = next(path for path in _KEYRINGS if path.is_file())
     found = mirrors(_source_lists(etc))
     if not found:
         raise FetchError("apt on this machine knows no mirror.", hint=_OTHERS)

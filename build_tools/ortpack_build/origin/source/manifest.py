@@ -97,7 +97,7 @@ class ReleaseFile(Model, frozen=True, kw_only=True):
 
     schema: Literal[1]
     ort: Release
-    order: Annotated[tuple[str, ...], Meta(min_length=1, description="Origins, in the order of --origin auto")]
+    order: Annotated[tuple[str, ...], Meta(min_length=1, description="Origins, in the order of --sources auto")]
     proven: Annotated[bool, Meta(description="Whether this project has compiled and tested it")]
     licenses: Annotated[tuple[str, ...], Meta(description="Licence texts, paths in its tree")]
     tables: Annotated[tuple[TableFile, ...], Meta(description="Kernel tables that a kit leaves open")]
@@ -136,7 +136,7 @@ class Sources(Struct, frozen=True, kw_only=True):
     """The sources of a release, whole: its components, and from where each may come.
 
     Attributes:
-        order: names of origins, in the order of --origin auto.
+        order: names of origins, in the order of --sources auto.
         proven: whether this project has compiled and tested it.
         tree: folder of the onnxruntime component → digest of what is in it.
         patches: applied to ONNX Runtime's own sources after upstream's patches of components, for every target.

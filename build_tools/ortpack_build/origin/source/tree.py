@@ -94,7 +94,7 @@ def _from_origin(sources: Sources, name: str, path: Path | None, cache: Cache, r
         raise FetchError(
             f"Origin {name} of ONNX Runtime {sources.ort} has no SHA-256 for {', '.join(missing)}, and nothing "
             "unpinned is used.",
-            hint=f"Use another origin: {', '.join(o for o in sources.order if o != name) or 'none is left'}.",
+            hint=f"Use other sources: {', '.join(o for o in sources.order if o != name) or 'none is left'}.",
         )
     user = digest(path) if path is not None else ""
     key = _key(sources, needed, user)
@@ -187,7 +187,7 @@ def _packages(
                 others = ", ".join(sorted(path.name for path in into.glob(f"{archive.package}*"))) or "nothing"
                 raise FetchError(
                     f"apt did not give {archive.file} of {archive.package} (it gave {others}). {complaints}".strip(),
-                    hint=f"The mirror does not have the pinned file. Use another origin than {name}, or --source TREE.",
+                    hint=f"The mirror does not have the pinned file. Use other sources than {name}, or --tree DIR.",
                 )
             shutil.copyfile(source, file)
 

@@ -36,7 +36,7 @@ def download(url: str, target: Path, step: Step) -> None:
     except (urllib.error.URLError, TimeoutError, http.client.HTTPException, ConnectionError) as error:
         reason = getattr(error, "reason", None) or error
         raise FetchError(
-            f"{url} could not be fetched: {reason}.", hint="Check the network, or use another origin."
+            f"{url} could not be fetched: {reason}.", hint="Check the network, or name other --sources."
         ) from error
     if total and done != total:
         raise FetchError(f"{url} ended after {done} of {total} bytes.", hint="Run the same command again.")
