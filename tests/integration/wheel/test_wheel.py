@@ -80,6 +80,7 @@ def test_only_library_and_licences_are_in_it(wheels: Mapping[str, Path], target:
         f"{INFO}/METADATA",
         f"{INFO}/WHEEL",
         f"{INFO}/licenses/LICENSE",
+        f"{INFO}/licenses/Privacy.md",
         f"{INFO}/licenses/ThirdPartyNotices.txt",
         f"{INFO}/sboms/ortpack-cpu.cdx.json",
         f"{INFO}/RECORD",
@@ -128,7 +129,7 @@ def test_metadata_and_bill_of_materials(wheels: Mapping[str, Path]) -> None:
         bom = Bom.from_json(json.loads(archive.read(f"{INFO}/sboms/ortpack-cpu.cdx.json")))  # type: ignore[attr-defined]
     assert metadata.metadata_version == "2.4"
     assert metadata.license_expression == "MIT"
-    assert metadata.license_files == ["LICENSE", "ThirdPartyNotices.txt"]
+    assert metadata.license_files == ["LICENSE", "Privacy.md", "ThirdPartyNotices.txt"]
     assert not metadata.requires_dist
     assert "Root-Is-Purelib: false\nTag: py3-none-win_amd64\n" in wheel
     assert {component.name for component in bom.components} >= {"onnxruntime", "onnxruntime.dll"}

@@ -247,7 +247,7 @@ MISTAKES: dict[str, tuple[str, str | re.Pattern[str], str, str]] = {
     "source that is not there": ("cuda", '["driver"]', '["drivers"]', r"may_need\[0\]: 'drivers' .*driver\?"),
     "no licence": (
         "directml",
-        'licenses = ["onnxruntime/LICENSE", "onnxruntime/ThirdPartyNotices.txt"]',
+        'licenses = ["onnxruntime/LICENSE", "onnxruntime/Privacy.md", "onnxruntime/ThirdPartyNotices.txt"]',
         "licenses = []",
         r"prebuilt\.licenses: what is taken out has to go with its licence",
     ),
