@@ -24,6 +24,7 @@ from minimal import MODELS, command  # the script beside this one
 from msgspec.structs import replace
 
 from ortpack_build.base.cache import Cache
+from ortpack_build.base.context import Context
 from ortpack_build.base.report import Reporter
 from ortpack_build.catalog import host, manifests
 from ortpack_build.kit import settings as kit_settings
@@ -63,12 +64,12 @@ def run(words: Sequence[object]) -> None:
 
 def upstream(work: Path, config: Path, cache: Cache, jobs: int) -> Path:
     """The library of upstream's build in the new folder `work`."""
-    report, data = Reporter(), kit_settings.load()
+    context, data = Context(cache=cache, report=Reporter(), environ=os.environ), kit_settings.load()
     machine = str(host.detect().target(manifests.load().targets))
     pinned = replace(origin_source.load(ORT), tables=())  # as they are: upstream's script reads them
-    tree = origin_source.obtain(pinned, origin="auto", path=None, modified=False, cache=cache, report=report)
+    tree = origin_source.obtain(pinned, context)
     programs = {
-        tool: pinned_programs.obtain(data.tool(tool, machine), cache, report) for tool in ("cmake", "ninja", "protoc")
+        tool: pinned_programs.obtain(data.tool(tool, machine), context) for tool in ("cmake", "ninja", "protoc")
     }
     ort, library = tree.path / "onnxruntime", work / f"libonnxruntime.so.{ORT}"
     work.mkdir()

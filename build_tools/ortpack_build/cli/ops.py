@@ -90,7 +90,7 @@ def _ops(options: argparse.Namespace, report: Reporter) -> int:
         custom_ops=tuple(options.custom_ops),
     )
     full = _full(options, catalog, report)
-    found = needs.needed(request, full, report, cache=common.cache(options, report))
+    found = needs.needed(request, full, common.context(options, report))
     release = full().ort if full.cache_info().currsize else None  # not fetched only to name it
     text = needs.text(found, request, release)
     if options.output is None:
@@ -111,10 +111,9 @@ def _convert(options: argparse.Namespace, report: Reporter) -> int:
         options.models,
         options.out,
         _full(options, catalog, report),
-        report,
+        common.context(options, report),
         arch=_arch(options, catalog),
         custom_ops=tuple(options.custom_ops),
-        cache=common.cache(options, report),
     )
     for path in made:
         print(path)
@@ -123,8 +122,8 @@ def _convert(options: argparse.Namespace, report: Reporter) -> int:
 
 def _full(options: argparse.Namespace, catalog: Catalog, report: Reporter) -> _lru_cache_wrapper[FullRuntime]:
     """Gives the full runtime, fetched when it is first asked for."""
-    store = common.cache(options, report)
-    return functools.cache(lambda: full_runtime.obtain(catalog, store, report, options.ort))
+    context = common.context(options, report)
+    return functools.cache(lambda: full_runtime.obtain(catalog, context, options.ort))
 
 
 def _arch(options: argparse.Namespace, catalog: Catalog) -> str:

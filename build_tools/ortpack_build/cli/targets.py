@@ -67,7 +67,7 @@ def add_commands(commands: Commands) -> None:
 
 def _root(options: argparse.Namespace, report: Reporter) -> int:
     context = common.context(options, report)
-    print(emulation.obtain(options.target, context.cache, report).path)
+    print(emulation.obtain(options.target, context).path)
     return 0
 
 

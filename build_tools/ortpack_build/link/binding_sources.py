@@ -28,8 +28,7 @@ from ortpack_build.origin import pip_wheel
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ortpack_build.base.cache import Cache
-    from ortpack_build.base.report import Reporter
+    from ortpack_build.base.context import Context
 
 _SHIPPED = "_loader"  # folder of the installed distribution
 _STAND_INS = {"_runtime": "_embedded"}  # module → what takes its place
@@ -144,7 +143,7 @@ def check_name(package: str) -> str:
     return package
 
 
-def python_headers(target: str, host: str | None, cache: Cache, report: Reporter) -> PythonHeaders:
+def python_headers(target: str, host: str | None, context: Context) -> PythonHeaders:
     """Return this interpreter's headers if they serve the target, otherwise Debian's, out of the target's root.
 
     Raises:
@@ -156,7 +155,7 @@ def python_headers(target: str, host: str | None, cache: Cache, report: Reporter
     if not reason:
         return _own_headers()
     try:
-        return debian_headers(target, cache, report)
+        return debian_headers(target, context)
     except FetchError as error:
         way = "use --linkage shared"
         if target in _alike(data):
@@ -169,14 +168,14 @@ def python_headers(target: str, host: str | None, cache: Cache, report: Reporter
         ) from error
 
 
-def debian_headers(target: str, cache: Cache, report: Reporter) -> PythonHeaders:
+def debian_headers(target: str, context: Context) -> PythonHeaders:
     """Return Debian's headers, out of the target's root.
 
     Raises:
         UsageError: there is no root for the target.
         FetchError: they can't be had.
     """
-    root = emulation.headers(target, cache, report)
+    root = emulation.headers(target, context)
     return PythonHeaders(
         links={"python": root.path},
         include=tuple(str("python" / path.relative_to(root.path)) for path in root.include),
@@ -225,9 +224,7 @@ def _python_headers() -> Path:
     return Path(sysconfig.get_path("include"))
 
 
-def prepare(
-    target: str, python: PythonHeaders, work: Path, cache: Cache, report: Reporter, *, own: Path | None = None
-) -> Binding:
+def prepare(target: str, python: PythonHeaders, work: Path, context: Context, *, own: Path | None = None) -> Binding:
     """Lay out everything that is compiled below `work`, so that no path of this machine gets into the module.
 
     Args:
@@ -257,7 +254,7 @@ def prepare(
     for entry in data.headers:
         if entry.target not in ("", target) or entry.name in python.stated:
             continue
-        folder = _unpacked(entry, cache, report)
+        folder = _unpacked(entry, context)
         (work / entry.name).symlink_to(folder)
         include += [work / entry.name / path for path in entry.include]
         nanobind += [work / entry.name / path for path in entry.sources]
@@ -287,7 +284,7 @@ class Unpacked:
     folder: Path
 
 
-def nanobind(cache: Cache, report: Reporter) -> Unpacked:
+def nanobind(context: Context) -> Unpacked:
     """nanobind's headers and sources.
 
     Raises:
@@ -295,7 +292,7 @@ def nanobind(cache: Cache, report: Reporter) -> Unpacked:
         ArchiveError: the wheel is damaged.
     """
     entry = next(entry for entry in load().headers if entry.name == "nanobind")
-    return Unpacked(entry=entry, folder=_unpacked(entry, cache, report))
+    return Unpacked(entry=entry, folder=_unpacked(entry, context))
 
 
 def sources(folder: Path) -> list[Path]:
@@ -314,9 +311,9 @@ def limited_api(data: BindingFile) -> str:
     return f"Py_LIMITED_API={major << 24 | minor << 16:#010x}"
 
 
-def _unpacked(entry: Headers, cache: Cache, report: Reporter) -> Path:
+def _unpacked(entry: Headers, context: Context) -> Path:
     pin = pip_wheel.Pin(distribution=entry.name, version=entry.version, file=entry.file, sha256=entry.sha256)
-    return cache.get("headers", entry.sha256, lambda folder: extract_all(pip_wheel.fetch(pin, cache, report), folder))
+    return context.cache.get("headers", entry.sha256, lambda folder: extract_all(pip_wheel.fetch(pin, context), folder))
 
 
 def modules() -> dict[str, bytes]:

@@ -190,7 +190,7 @@ def _prepared(job: LinkJob, folder: Path) -> _Site:
     binding = None
     if job.embedding is not None:
         target, python = job.kit.about.target, job.embedding.python
-        binding = binding_sources.prepare(target, python, folder, context.cache, context.report)
+        binding = binding_sources.prepare(target, python, folder, context)
     return _Site(place=place, binding=binding)
 
 

@@ -29,9 +29,7 @@ from ortpack_build.origin.source import apt, deb
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ortpack_build.base.cache import Cache
     from ortpack_build.base.context import Context
-    from ortpack_build.base.report import Reporter
     from ortpack_build.catalog.model import Target
 
 _APT = "Use a machine whose apt knows a mirror of Debian, with its keys (debian-archive-keyring)."
@@ -229,15 +227,15 @@ def machine(target: Target, context: Context) -> Machine:
     """
     data = load()
     if target.name in data.loaders and target.arch == host.detect().arch:
-        root = obtain(target.name, context.cache, context.report)
+        root = obtain(target.name, context)
         return Machine(emulator=root.path / data.loaders[target.name], arguments=(), root=root)
     program = emulator(target, data, environ=context.environ)  # an error before anything is fetched
-    root = obtain(target.name, context.cache, context.report)
+    root = obtain(target.name, context)
     arguments = tuple(argument.format(root=root.path) for argument in data.arguments)
     return Machine(emulator=program, arguments=arguments, root=root)
 
 
-def obtain(target: str, cache: Cache, report: Reporter) -> Root:
+def obtain(target: str, context: Context) -> Root:
     """The root of a target, made if the cache has none. `root.json` beside it lists the packages in it.
 
     Raises:
@@ -249,7 +247,7 @@ def obtain(target: str, cache: Cache, report: Reporter) -> Root:
     entry = data.root(target)
     parts = (_FORMAT, data.suite, entry, data.wanted(entry), data.drop, data.pip)
     key = sha256(msgspec.json.encode(parts, order="deterministic"))
-    made = cache.get("roots", key, lambda folder: _make(folder, target, data, cache, report))
+    made = context.cache.get("roots", key, lambda folder: _make(folder, target, data, context))
     path = made / "root"
     return Root(
         path=path,
@@ -261,14 +259,14 @@ def obtain(target: str, cache: Cache, report: Reporter) -> Root:
     )
 
 
-def headers(target: str, cache: Cache, report: Reporter) -> Root:
+def headers(target: str, context: Context) -> Root:
     """The root with the headers for extension modules of a target.
 
     Raises:
         UsageError: there is none for the target.
         FetchError: a package can't be had.
     """
-    return obtain(load().root(target).headers_of or target, cache, report)
+    return obtain(load().root(target).headers_of or target, context)
 
 
 def versions(root: Root) -> dict[str, str]:
@@ -282,7 +280,7 @@ def versions(root: Root) -> dict[str, str]:
     return found
 
 
-def _make(folder: Path, target: str, data: Emulation, cache: Cache, report: Reporter) -> None:
+def _make(folder: Path, target: str, data: Emulation, context: Context) -> None:
     """Make a root: fetch its packages, unpack them without running anything of theirs, and put pip beside them."""
     entry, root = data.root(target), folder / "root"
     (root / "usr").mkdir(parents=True)
@@ -292,7 +290,9 @@ def _make(folder: Path, target: str, data: Emulation, cache: Cache, report: Repo
     with tempfile.TemporaryDirectory(prefix="ortpack-apt-") as temporary:
         work, into = Path(temporary), Path(temporary) / "files"
         into.mkdir()
-        with report.step(f"Fetching {len(packages)} packages of Debian {data.suite} ({entry.architecture})") as step:
+        with context.report.step(
+            f"Fetching {len(packages)} packages of Debian {data.suite} ({entry.architecture})"
+        ) as step:
             wanted = apt.Wanted(binaries=packages)
             try:
                 complaints = apt.download(
@@ -304,7 +304,7 @@ def _make(folder: Path, target: str, data: Emulation, cache: Cache, report: Repo
             if missing := set(packages) - {file.name.partition("_")[0] for file in files}:
                 raise FetchError(f"apt did not give {', '.join(sorted(missing))}. {complaints}".strip())
             step.detail(f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB")
-        with report.step(f"Unpacking the root of {target}") as step:
+        with context.report.step(f"Unpacking the root of {target}") as step:
             for file in files:
                 _unpack(file, root, work)
             for pattern in data.drop:
@@ -315,7 +315,7 @@ def _make(folder: Path, target: str, data: Emulation, cache: Cache, report: Repo
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
         pin = pip_wheel.Pin(distribution="pip", version=data.pip.version, file=data.pip.file, sha256=data.pip.sha256)
-        extract_all(pip_wheel.fetch(pin, cache, report), folder / "pip")
+        extract_all(pip_wheel.fetch(pin, context), folder / "pip")
         about = {"target": target, "suite": data.suite, "packages": {file.name: sha256_of(file) for file in files}}
         (folder / "root.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 

@@ -22,8 +22,7 @@ from ortpack_build.origin.pip_wheel import fetch
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ortpack_build.base.cache import Cache
-    from ortpack_build.base.report import Reporter
+    from ortpack_build.base.context import Context
     from ortpack_build.catalog.model import Catalog
 
 _WORKER = Path(__file__).with_name("_optimize.py")
@@ -109,13 +108,12 @@ class FullRuntime:
         raise ToolError(f"Running ONNX Runtime {self.ort} on {model} failed: {reply.last}")
 
 
-def obtain(catalog: Catalog, cache: Cache, report: Reporter, ort: str | None = None) -> FullRuntime:
+def obtain(catalog: Catalog, context: Context, ort: str | None = None) -> FullRuntime:
     """Get the full runtime of a release for this machine, from the cache or from pip's index.
 
     Args:
         catalog: the manifests.
-        cache: keeps it.
-        report: shows progress.
+        context: of the stages; its cache keeps it.
         ort: release; the newest one that is pinned for this machine if None.
 
     Raises:
@@ -132,9 +130,9 @@ def obtain(catalog: Catalog, cache: Cache, report: Reporter, ort: str | None = N
         raise UsageError(f"There is no official runtime of ONNX Runtime {resolved.version} for this machine.")
 
     def make(folder: Path) -> None:
-        prebuilt.obtain(source, lambda pin: fetch(pin, cache, report), folder)
+        prebuilt.obtain(source, lambda pin: fetch(pin, context), folder)
 
     library = next(file.name for file in resolved.files if file.role == "library")
     place = Path("libraries") / library
-    entry = cache.get("full-runtime", resolved.digest, make, check=lambda folder: (folder / place).is_file())
+    entry = context.cache.get("full-runtime", resolved.digest, make, check=lambda folder: (folder / place).is_file())
     return FullRuntime(ort=resolved.version, library=entry / place, arch=resolved.platform.arch, key=resolved.digest)

@@ -18,7 +18,7 @@ from ortpack_build.ops.results_cache import Found, ModelResults
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ortpack_build.base.cache import Cache
+    from ortpack_build.base.context import Context
     from ortpack_build.base.report import Reporter, Step
     from ortpack_build.ops.full_runtime import FullRuntime
     from ortpack_build.ops.opset import OpSet
@@ -70,23 +70,18 @@ class Examined:
     configs: Mapping[Path, OpSet]
 
 
-def needed(
-    request: OperatorQuery, full: Callable[[], FullRuntime], report: Reporter, *, cache: Cache | None = None
-) -> OpSet:
+def needed(request: OperatorQuery, full: Callable[[], FullRuntime], context: Context) -> OpSet:
     """Return the operators that a runtime needs; arguments and errors are those of `examine`."""
-    return examine(request, full, report, cache=cache).ops
+    return examine(request, full, context).ops
 
 
-def examine(
-    request: OperatorQuery, full: Callable[[], FullRuntime], report: Reporter, *, cache: Cache | None = None
-) -> Examined:
+def examine(request: OperatorQuery, full: Callable[[], FullRuntime], context: Context) -> Examined:
     """Find the operators that a runtime needs for models and configs.
 
     Args:
         request: the question.
         full: returns the full runtime; called only if a model has to be optimized or converted.
-        report: shows progress.
-        cache: keeps results, so that a model is examined once.
+        context: of the stages; its cache keeps results, so that a model is examined once.
 
     Raises:
         OpConfigError: a config has a mistake, or nothing is needed at all.
@@ -98,14 +93,16 @@ def examine(
     configs = {path: closure.of_runtime(config.read(path, goal.vocabulary), goal) for path in request.configs}
     sets = list(configs.values())
     of_onnx = [path for path in request.models if models.format_of(path) == "onnx"]
-    results = ModelResults(cache=cache, goal=goal, full=full() if of_onnx else None)
+    results = ModelResults(cache=context.cache, goal=goal, full=full() if of_onnx else None)
 
     def of_model(path: Path) -> Found:
-        return results.operators(path, request.flavour, lambda: _of_model(path, request.flavour, results, report))
+        return results.operators(
+            path, request.flavour, lambda: _of_model(path, request.flavour, results, context.report)
+        )
 
     found: dict[Path, Found] = {}
     if request.models:
-        with report.step(f"Operators of {_names(request.models)}") as step:
+        with context.report.step(f"Operators of {_names(request.models)}") as step:
             found = dict(zip(request.models, _each(of_model, request.models, step), strict=True))
             step.detail(f"{len(union(one.ops for one in found.values()).needs)} operators")
     sets += [one.ops for one in found.values()]
@@ -128,11 +125,10 @@ def convert_all(
     paths: Sequence[Path],
     out: Path,
     full: Callable[[], FullRuntime],
-    report: Reporter,
+    context: Context,
     *,
     arch: str,
     custom_ops: tuple[Path, ...] = (),
-    cache: Cache | None = None,
 ) -> list[Path]:
     """Convert ONNX models to ORT-format models in the folder `out`, or copy earlier results out of the cache.
 
@@ -152,13 +148,13 @@ def convert_all(
     if not places:
         return []
     runtime = full()
-    results = ModelResults(cache=cache, goal=goal, full=runtime)
+    results = ModelResults(cache=context.cache, goal=goal, full=runtime)
 
     def convert_one(path: Path) -> int:
         results.converted(path, places[path], lambda file: convert.convert(path, file, runtime, goal))
         return places[path].stat().st_size
 
-    with report.step(f"Converting {_names(paths)}") as step:
+    with context.report.step(f"Converting {_names(paths)}") as step:
         step.detail(f"{sum(_each(convert_one, paths, step)) / 1e6:.2f} MB")
     return list(places.values())
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ortpack_build.base.cache import Cache
-    from ortpack_build.base.report import Reporter, Step
+    from ortpack_build.base.context import Context
+    from ortpack_build.base.report import Step
 
 _RAW_PROGRESS = Version("24.1")  # the first pip with --progress-bar raw
 _MISMATCH = "DO NOT MATCH THE HASHES"
@@ -50,13 +51,12 @@ class Pin(Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-def fetch(pin: Pin, cache: Cache, report: Reporter, *, environ: Mapping[str, str] | None = None) -> Path:
+def fetch(pin: Pin, context: Context, *, environ: Mapping[str, str] | None = None) -> Path:
     """The wheel's file, from the cache or downloaded into it.
 
     Args:
         pin: what to get.
-        cache: where it is kept.
-        report: says what is done.
+        context: of the stages; its cache keeps the wheel.
         environ: of the pip process; this process's own if None.
 
     Raises:
@@ -69,15 +69,15 @@ def fetch(pin: Pin, cache: Cache, report: Reporter, *, environ: Mapping[str, str
         file = folder / pin.file
         good = file.is_file() and sha256_of(file) == pin.sha256
         if not good:
-            report.warning(f"The cached {pin.file} is damaged; it is fetched anew.")
+            context.report.warning(f"The cached {pin.file} is damaged; it is fetched anew.")
         return good
 
     def make(folder: Path) -> None:
-        with report.step(f"Fetching {pin.file}") as step:
-            size = _download(pin, folder, step, environ, live=report.live)
+        with context.report.step(f"Fetching {pin.file}") as step:
+            size = _download(pin, folder, step, environ, live=context.report.live)
             step.detail(f"{size / 1e6:.1f} MB")
 
-    return cache.get("artifacts", pin.sha256, make, check=intact) / pin.file
+    return context.cache.get("artifacts", pin.sha256, make, check=intact) / pin.file
 
 
 def is_cached(pin: Pin, cache: Cache) -> bool:

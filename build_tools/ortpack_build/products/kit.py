@@ -126,17 +126,7 @@ def sources(
         BuildError: of any kind.
     """
     pinned = origin_source.load(ort or origin_source.default_release(context.variants), context.variants)
-    return _obtained(pinned, context, origin=origin, tree=tree, modified=modified)
-
-
-def _sources(request: KitRequest, pinned: Sources, context: Context) -> SourceTree:
-    return _obtained(pinned, context, origin=request.origin, tree=request.tree, modified=request.modified)
-
-
-def _obtained(pinned: Sources, context: Context, *, origin: str, tree: Path | None, modified: bool) -> SourceTree:
-    return origin_source.obtain(
-        pinned, origin=origin, path=tree, modified=modified, cache=context.cache, report=context.report
-    )
+    return origin_source.obtain(pinned, context, origin=origin, path=tree, modified=modified)
 
 
 def kit(job: KitJob) -> Kit:
@@ -175,7 +165,7 @@ def prepare_link(job: KitJob, *, reduce_types: bool = False) -> LinkJob:
         raise UsageError(f"The kit was made with {name}; link it with --toolchain {name}.")
     embedding = None
     if request.package is not None:  # headers that can't be had are said before anything is compiled
-        python = binding_sources.python_headers(request.target, request.host, context.cache, context.report)
+        python = binding_sources.python_headers(request.target, request.host, context)
         embedding = Embedding(package=request.package, python=python)
     compilers = toolchain(job)
     if given is not None and given.about.toolchain != dict(compilers.identity):
@@ -209,16 +199,17 @@ def kit_build(job: KitJob, compilers: Toolchain) -> KitBuild:
     """
     request, context, kits = job.request, job.context, job.kits
     tools = {name: kits.tool(name, request.host) for name in ("cmake", "ninja", "protoc")}
-    found = {name: pinned_programs.obtain(tool, context.cache, context.report) for name, tool in tools.items()}
+    found = {name: pinned_programs.obtain(tool, context) for name, tool in tools.items()}
     programs = Programs(**found, launcher=_launcher(request.launcher, context.environ))
     pinned = job.pinned or origin_source.load(job.ort, context.variants)
+    tree = origin_source.obtain(pinned, context, origin=request.origin, path=request.tree, modified=request.modified)
     inputs = KitInputs(
         target=request.target,
         flavour=request.flavour,
         exceptions=request.exceptions,
         kits=kits,
         pinned=pinned,
-        tree=_sources(request, pinned, context),
+        tree=tree,
         toolchain=compilers,
         tools={name: tools[name].version for name in ("cmake", "protoc")},
     )
@@ -256,7 +247,7 @@ def zig(kits: Kits, target: str, host: str | None, context: Context) -> Zig:
     """
     tool, entry = kits.tool(_ZIG, host), kits.target(target)
     return Zig(
-        program=pinned_programs.obtain(tool, context.cache, context.report),
+        program=pinned_programs.obtain(tool, context),
         version=tool.version,
         target=entry.zig_target,
         wheel_tag=entry.wheel_tag,

@@ -98,7 +98,7 @@ def build(order: LoaderRequest, context: Context) -> wheel.Wheel:
     module = _module(order, chosen, kits, context)
     data = binding_sources.load()
     tag = f"cp{data.python.replace('.', '')}-abi3-{chosen.tag}"
-    nanobind = binding_sources.nanobind(context.cache, context.report)
+    nanobind = binding_sources.nanobind(context)
     license_texts = {name: nanobind.folder / path for path, name in nanobind.entry.licenses.items()}
     name, files = _contents(order.tree, module, license_texts, data.replaced, tag)
     with context.report.step(f"Packing {name}-{tag}.whl") as step:
@@ -111,7 +111,7 @@ def build(order: LoaderRequest, context: Context) -> wheel.Wheel:
 def _module(order: LoaderRequest, chosen: Toolchain, kits: kit_settings.Kits, context: Context) -> Path:
     """Compile the extension module, or take it from the cache, where its key is the hash of all that goes into it."""
     data, sources = binding_sources.load(), order.tree / "src" / "binding"
-    python = binding_sources.debian_headers(order.target, context.cache, context.report)
+    python = binding_sources.debian_headers(order.target, context)
     ort = _ort_header(order.tree, context.environ)
     flags = [*kits.flags.c, *kits.processor(order.target).flags]
     libraries = kits.target(order.target).libraries
@@ -126,9 +126,7 @@ def _module(order: LoaderRequest, chosen: Toolchain, kits: kit_settings.Kits, co
         with tempfile.TemporaryDirectory(prefix="ortpack-loader-", ignore_cleanup_errors=True) as scratch:
             work = Path(scratch)
             place = set_up(chosen, work, context, order.jobs)
-            binding = binding_sources.prepare(
-                order.target, python, work, context.cache, context.report, own=order.tree / "src"
-            )
+            binding = binding_sources.prepare(order.target, python, work, context, own=order.tree / "src")
             job = BindingJob(binding=binding, package=_PACKAGE, flags=flags, ort=ort, linked=False)
             link = Link(
                 output=folder / MODULE_FILE,

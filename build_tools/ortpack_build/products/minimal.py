@@ -175,7 +175,7 @@ def _resolve(request: MinimalRequest, kit: kit_product.KitRequest, catalog: Cata
         arch=catalog.targets[kit.target].arch,
         home=home,
         settings=settings,
-        full=cache(lambda: full_runtime.obtain(catalog, context.cache, context.report, kit_job.ort)),
+        full=cache(lambda: full_runtime.obtain(catalog, context, kit_job.ort)),
     )
 
 
@@ -221,10 +221,9 @@ def _converted(job: _Job, work: Path) -> _Converted:
         of_onnx,
         work / "models",
         job.full,
-        context.report,
+        context,
         arch=job.arch,
         custom_ops=request.custom_ops,
-        cache=context.cache,
     )
     taken = {path: path for path in request.models} | dict(zip(of_onnx, made, strict=True))
     return _Converted(taken=taken, places=places)
@@ -239,7 +238,7 @@ def _examined(job: _Job, converted: _Converted) -> Examined:
         arch=job.arch,
         custom_ops=request.custom_ops,
     )
-    return needs.examine(query, job.full, context.report, cache=context.cache)
+    return needs.examine(query, job.full, context)
 
 
 def _minimal(

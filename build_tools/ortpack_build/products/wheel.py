@@ -59,7 +59,7 @@ def build(spec: Spec, settings: Settings) -> wheel.Wheel:
         parts_folder = Path(scratch) / "parts"
         try:
             parts_folder.mkdir()
-            parts = prebuilt.obtain(source, lambda pin: fetch(pin, context.cache, context.report), parts_folder)
+            parts = prebuilt.obtain(source, lambda pin: fetch(pin, context), parts_folder)
         except OSError as error:
             raise storage_error("A temporary file", parts_folder, error) from error
         return packed(assembled(spec, parts, Path(scratch), context.report), settings)

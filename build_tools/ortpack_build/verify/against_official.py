@@ -49,7 +49,7 @@ def compare(wheel: WheelReader, scratch: Path, context: Context, *, may_fetch: b
         return [skipped(OFFICIAL, "nothing to compare with: there is no official library")]
     if not may_fetch and not is_cached(prebuilt.pin(source), context.cache):
         return [skipped(OFFICIAL, f"{source.file} is not in the cache; --compare fetches it")]
-    prebuilt.obtain(source, lambda pin: fetch(pin, context.cache, context.report), scratch)
+    prebuilt.obtain(source, lambda pin: fetch(pin, context), scratch)
     theirs = scratch / "libraries" / next(file.name for file in resolved.files if file.role == "library")
     data = wheel.contents[library]
     size = f"{len(data) / 1e6:.2f} MB; official: {theirs.stat().st_size / 1e6:.2f} MB"

@@ -211,7 +211,7 @@ def compiled(target: Target, host: str | None, context: Context) -> Path:
     """
     kits = kit_settings.load(context.variants)
     tool = kits.tool("zig", host)
-    zig = pinned_programs.obtain(tool, context.cache, context.report)
+    zig = pinned_programs.obtain(tool, context)
     zig_target = target.zig or kits.target(target.name).zig_target
     name = f"{SOURCE.stem}.exe"  # Windows wants the ending, others don't mind
     # -dynamic: without it, zig makes programs for musl that can't open a library.

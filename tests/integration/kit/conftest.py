@@ -6,19 +6,22 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
-from ortpack_build.base.cache import Cache
-from ortpack_build.base.context import Context
-from ortpack_build.base.report import Reporter
 from ortpack_build.catalog import host, manifests
 from ortpack_build.kit import Kit, KitBuild, KitInputs, Programs, make
 from ortpack_build.kit import settings as kit_settings
 from ortpack_build.origin import source as origin_source
 from ortpack_build.origin.source.manifest import Sources
 from ortpack_build.toolchain import Toolchain, find, pinned_programs
+from support.contexts import context
+
+if TYPE_CHECKING:
+    from ortpack_build.base.cache import Cache
+    from ortpack_build.base.context import Context
 
 _PROJECT = """\
 cmake_minimum_required(VERSION 3.20)
@@ -115,7 +118,7 @@ class Tiny:
 
     @property
     def cache(self) -> Cache:
-        return Cache(root=self.folder / "cache")
+        return self.context.cache
 
     def pinned(self) -> Sources:
         files = {
@@ -143,13 +146,11 @@ class Tiny:
 
     @property
     def context(self) -> Context:
-        return Context(cache=self.cache, report=Reporter(), environ=dict(os.environ))
+        return context(self.folder / "cache")
 
     def inputs(self) -> KitInputs:
         pinned = self.pinned()
-        tree = origin_source.obtain(
-            pinned, origin="auto", path=None, modified=False, cache=self.cache, report=Reporter()
-        )
+        tree = origin_source.obtain(pinned, self.context)
         kits = msgspec.structs.replace(self.kits, options={**self.kits.options, "ORT_VERSION": ORT})
         return KitInputs(
             target=self.target, flavour="ort", kits=kits, pinned=pinned, tree=tree, toolchain=self.toolchain, tools={}
@@ -174,10 +175,8 @@ def _own_target() -> str:
 def tool_programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
     kits, own = kit_settings.load(), _own_target()
     root = os.environ.get("ORTPACK_BUILD_CACHE")
-    cache = Cache(root=Path(root).absolute() if root else tmp_path_factory.mktemp("tools"))
-    found = {
-        name: pinned_programs.obtain(kits.tool(name, own), cache, Reporter()) for name in ("cmake", "ninja", "protoc")
-    }
+    tools = context(Path(root).absolute() if root else tmp_path_factory.mktemp("tools"))
+    found = {name: pinned_programs.obtain(kits.tool(name, own), tools) for name in ("cmake", "ninja", "protoc")}
     return Programs(**found)
 
 

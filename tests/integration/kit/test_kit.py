@@ -20,11 +20,11 @@ from platformdirs import user_cache_path
 from ortpack_build.base.cache import Cache
 from ortpack_build.base.errors import ArchiveError, KitError, SourceError, StorageError, ToolError
 from ortpack_build.base.native_library import inspect
-from ortpack_build.base.report import Reporter
 from ortpack_build.kit import Kit, expect, pack, read, unpack
 from ortpack_build.link import Library, link_shared
 from ortpack_build.toolchain import Zig, pinned_programs, set_up
 from support.command import run
+from support.contexts import context
 
 from .conftest import ORT, Tiny
 
@@ -91,12 +91,12 @@ def _with_zig(tiny: Tiny) -> Tiny:
     kits = tiny.kits
     line, tool = kits.target(tiny.target), kits.tool("zig", tiny.target)
     root = os.environ.get("ORTPACK_BUILD_CACHE") or user_cache_path("ortpack-build", appauthor=False)
-    kept = Cache(root=Path(root).absolute())
-    program = pinned_programs.obtain(tool, kept, Reporter())
+    kept = Path(root).absolute()
+    program = pinned_programs.obtain(tool, context(kept))
     # libc++ takes zig a minute to compile; it is kept where the tools are.
-    kept.root.joinpath("toolchain").mkdir(parents=True, exist_ok=True)
+    kept.joinpath("toolchain").mkdir(parents=True, exist_ok=True)
     tiny.cache.root.mkdir(exist_ok=True)
-    tiny.cache.root.joinpath("toolchain").symlink_to(kept.root / "toolchain")
+    tiny.cache.root.joinpath("toolchain").symlink_to(kept / "toolchain")
     zig = Zig(
         program=program,
         version=tool.version,
@@ -258,7 +258,7 @@ class _Slow:
         launcher.chmod(0o755)
         programs = {name: str(getattr(tiny.programs, name)) for name in ("cmake", "ninja", "protoc")}
         self.script = _BUILDER.format(
-            tests=str(Path(__file__).parent),
+            tests=str(Path(__file__).parents[2]),
             conftest=str(Path(__file__).parent / "conftest.py"),
             programs=json.dumps(programs | {"launcher": str(launcher)}),
             folder=str(tiny.folder),

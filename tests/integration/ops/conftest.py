@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 import platformdirs
 import pytest
 
-from ortpack_build.base.cache import Cache
-from ortpack_build.base.report import Reporter
 from ortpack_build.catalog import manifests
 from ortpack_build.ops import full_runtime
+from support.contexts import context
 from support.official import NEWEST, OLDER
 
 if TYPE_CHECKING:
@@ -25,4 +24,4 @@ def cache() -> Path:
 
 @pytest.fixture(scope="session", params=[NEWEST, OLDER])
 def full(cache: Path, request: pytest.FixtureRequest) -> FullRuntime:
-    return full_runtime.obtain(manifests.load(None), Cache(root=cache), Reporter(), request.param)
+    return full_runtime.obtain(manifests.load(None), context(cache), request.param)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ortpack_build.base.errors import ModelError
-from ortpack_build.base.report import Reporter
 from ortpack_build.ops import Need, Operator, OpSet, closure, models, needs, usage, vocabulary
 from ortpack_build.ops.full_runtime import FullRuntime, Job
 from support import tricky
+from support.contexts import context
 from support.models import MODELS, feeds, model
 from support.official import NEWEST
 
@@ -151,7 +151,7 @@ def test_another_architecture(full: FullRuntime, tmp_path: Path) -> None:
 
 def needed(paths: Iterable[Path], full: FullRuntime, flavour: needs.Flavour) -> OpSet:
     request = needs.OperatorQuery(models=tuple(paths), flavour=flavour, arch="x86_64")
-    return needs.needed(request, lambda: full, Reporter())
+    return needs.needed(request, lambda: full, context(request.models[0].parent / "cache"))
 
 
 def test_several_models_are_the_union_of_each(full: FullRuntime) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,6 @@ import numpy as np
 import pytest
 
 from ortpack_build import proof
-from ortpack_build.base.cache import Cache
-from ortpack_build.base.context import Context
 from ortpack_build.base.errors import ModelError, UsageError, VerificationError
 from ortpack_build.base.report import Reporter
 from ortpack_build.catalog import host, manifests
@@ -19,6 +16,7 @@ from ortpack_build.ops import full_runtime
 from ortpack_build.proof.emulated import EmulatedWorker
 from ortpack_build.verify import run_from_c
 from support import models
+from support.contexts import context
 from support.official import OLDER
 
 if TYPE_CHECKING:
@@ -33,7 +31,7 @@ from support.graphs import model, node, tensor, tensor_type, typed  # noqa: E402
 
 @pytest.fixture(scope="session")
 def official(cache: Path) -> FullRuntime:
-    return full_runtime.obtain(manifests.load(None), Cache(root=cache), Reporter(), OLDER)
+    return full_runtime.obtain(manifests.load(None), context(cache), OLDER)
 
 
 _SMALL = Path(models.__file__).with_name("small_models")
@@ -64,8 +62,7 @@ def place(request: pytest.FixtureRequest, cache: Path) -> EmulatedWorker | None:
     target = host.detect().target(targets)
     if target is None or not run_from_c.can_compile(target):
         pytest.skip("zig is not pinned for this machine")
-    context = Context(cache=Cache(root=cache), report=Reporter(), environ=os.environ)
-    program = run_from_c.compiled(targets[target], target, context)
+    program = run_from_c.compiled(targets[target], target, context(cache))
     return EmulatedWorker(below="nothing", program=run_from_c.Program(command=[str(program)], below="nothing"))
 
 

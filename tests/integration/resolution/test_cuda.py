@@ -15,12 +15,12 @@ import platformdirs
 import pytest
 
 from ortpack_build.base.cache import Cache
-from ortpack_build.base.report import Reporter
 from ortpack_build.bundle import assemble as bundle
 from ortpack_build.bundle.runtime_json import parse
 from ortpack_build.catalog import manifests, spec
 from ortpack_build.origin import prebuilt
 from ortpack_build.origin.pip_wheel import fetch
+from support.contexts import context
 from support.models import model
 from support.runs import last_line
 from support.sites import needs_no_driver
@@ -48,7 +48,7 @@ def cuda() -> Path:
         assert isinstance(resolved.source, spec.Prebuilt)
         parts = folder / "parts"
         parts.mkdir()
-        obtained = prebuilt.obtain(resolved.source, lambda pin: fetch(pin, cache, Reporter()), parts)
+        obtained = prebuilt.obtain(resolved.source, lambda pin: fetch(pin, context(cache.root)), parts)
         bundle.assemble(resolved, obtained, folder / "site")
         shutil.rmtree(parts)
 

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ortpack_build.base.cache import Cache
 from ortpack_build.base.errors import FetchError, SourceError, UsageError
-from ortpack_build.base.report import Reporter
 from ortpack_build.catalog import manifests
 from ortpack_build.cli.main import main
 from ortpack_build.link import binding_sources
 from ortpack_build.machines import emulation
+from support.contexts import context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +133,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _chosen(target: str, cache: Path, host: str = "linux-x86_64") -> binding_sources.PythonHeaders:
-    return binding_sources.python_headers(target, host, Cache(root=cache), Reporter())
+    return binding_sources.python_headers(target, host, context(cache))
 
 
 @pytest.mark.parametrize("target", ["linux-x86_64", "linux-aarch64", "musllinux-x86_64", "musllinux-aarch64"])

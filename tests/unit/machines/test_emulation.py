@@ -41,7 +41,7 @@ def test_every_target_with_an_emulator_has_a_root() -> None:
 
 def test_a_target_without_a_root_names_those_that_have_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"No root is made for linux-arch64\.") as caught:
-        emulation.obtain("linux-arch64", Cache(root=tmp_path), Reporter())
+        emulation.obtain("linux-arch64", context(tmp_path))
     assert "Did you mean linux-aarch64?" in caught.value.paragraph()
     assert not list(tmp_path.iterdir())
 

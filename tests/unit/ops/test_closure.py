@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from ortpack_build.base.errors import OpConfigError
-from ortpack_build.base.report import Reporter
 from ortpack_build.ops import OpSet, closure, needs, parse, vocabulary
+from support.contexts import context
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def test_a_config_may_ask_for_everything(tmp_path: Path) -> None:
     def full() -> NoReturn:
         raise AssertionError("no model, no runtime")
 
-    assert needs.needed(request, full, Reporter()) == OpSet.of(everything=True)
+    assert needs.needed(request, full, context(tmp_path / "cache")) == OpSet.of(everything=True)
     path.write_text("!globally_allowed_types;float\n")
     with pytest.raises(OpConfigError, match="no operator is needed"):
-        needs.needed(request, full, Reporter())
+        needs.needed(request, full, context(tmp_path / "cache"))

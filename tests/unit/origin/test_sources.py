@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from ortpack_build.base.cache import Cache
 from ortpack_build.base.data_file import shipped_folder
 from ortpack_build.base.errors import (
     ArchiveError,
@@ -22,10 +21,10 @@ from ortpack_build.base.errors import (
     UsageError,
 )
 from ortpack_build.base.hashing import sha256
-from ortpack_build.base.report import Reporter
 from ortpack_build.origin import source as origin_source
 from ortpack_build.origin.source import apt, deb, patch, tree, url
 from ortpack_build.origin.source import manifest as source_manifest
+from support.contexts import context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +62,7 @@ class _Case:
     """Sources of two components whose downloads come from a dictionary."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.cache = Cache(root=folder / "cache")
+        self.context = context(folder / "cache")
         self.ort = _tar(_ORT_FILES)
         self.served = {"https://e.example/ort": self.ort, "https://e.example/dep": _tar({"d/x.txt": "old\n"})}
         monkeypatch.setattr(url, "download", lambda address, file, _step: file.write_bytes(self.get(address)))
@@ -92,9 +91,7 @@ class _Case:
     def obtain(
         self, *, origin: str = "auto", path: Path | None = None, modified: bool = False, **changes: object
     ) -> Path:
-        made = origin_source.obtain(
-            self.sources(**changes), origin=origin, path=path, modified=modified, cache=self.cache, report=Reporter()
-        )
+        made = origin_source.obtain(self.sources(**changes), self.context, origin=origin, path=path, modified=modified)
         return made.path
 
 
@@ -113,9 +110,9 @@ def test_an_archive_with_other_bytes(case: _Case) -> None:
     pinned = case.sources()
     case.served["https://e.example/ort"] = _tar({"ort-1/VERSION_NUMBER": "evil"})
     with pytest.raises(HashMismatchError, match="is pinned"):
-        origin_source.obtain(pinned, origin="main", path=None, modified=False, cache=case.cache, report=Reporter())
+        origin_source.obtain(pinned, case.context, origin="main")
     case.served["https://e.example/ort"] = case.ort
-    assert origin_source.obtain(pinned, origin="auto", path=None, modified=False, cache=case.cache, report=Reporter())
+    assert origin_source.obtain(pinned, case.context)
 
 
 @pytest.mark.parametrize(
@@ -149,8 +146,8 @@ def test_bad_archives_leave_nothing(data: bytes, error: type[BuildError], case: 
     case.served["https://e.example/ort"] = data
     with pytest.raises(error):
         case.obtain(origin="main")
-    assert not list((case.cache.root / "sources").glob("*"))
-    assert not [path for path in case.cache.root.rglob("*") if path.name in {"evil", "link"}]
+    assert not list((case.context.cache.root / "sources").glob("*"))
+    assert not [path for path in case.context.cache.root.rglob("*") if path.name in {"evil", "link"}]
 
 
 def _own_patch(old: str = "a", new: str = "b", file: str = "core/a") -> dict[str, object]:
@@ -179,7 +176,7 @@ def test_a_source_that_is_not_as_a_patch_expects(own: dict[str, object], message
     with pytest.raises(SourceError, match=message) as caught:
         case.obtain(patches=[own])
     assert "mine.patch is there because: musl lacks it" in caught.value.paragraph()
-    assert not list((case.cache.root / "sources").glob("*"))
+    assert not list((case.context.cache.root / "sources").glob("*"))
 
 
 def test_a_tree_that_was_made_before_its_data_were_written_otherwise_keeps_its_key(case: _Case) -> None:
@@ -208,7 +205,7 @@ def test_nothing_unpinned_is_used(case: _Case) -> None:
     ]
     with pytest.raises(FetchError, match=r"no SHA-256 for ort\.tar\.gz"):
         case.obtain(origin="main", origins={"main": {"summary": "s", "archives": archives}})
-    assert not case.cache.root.exists()
+    assert not case.context.cache.root.exists()
 
 
 def test_a_tree_of_the_users(case: _Case, tmp_path: Path) -> None:
@@ -244,12 +241,12 @@ def test_a_tree_of_the_users_that_is_incomplete(case: _Case, tmp_path: Path) -> 
     with pytest.raises(SourceError, match=r"lacks t\.cc") as caught:
         case.obtain(path=mine, modified=True)
     assert "Is it complete?" in caught.value.hint
-    assert not list((case.cache.root / "sources").glob("*"))
+    assert not list((case.context.cache.root / "sources").glob("*"))
 
 
 def test_a_cached_archive_that_was_replaced_is_fetched_anew(case: _Case, capfd: pytest.CaptureFixture[str]) -> None:
     first = case.obtain()
-    archive = case.cache.path("artifacts", sha256(case.ort)) / "ort.tar.gz"
+    archive = case.context.cache.path("artifacts", sha256(case.ort)) / "ort.tar.gz"
     archive.write_bytes(_tar({"ort-1/VERSION_NUMBER": "evil"}))
     shutil.rmtree(first.parent)
     assert case.obtain() == first
@@ -275,7 +272,7 @@ def test_apt_without_the_pinned_file(case: _Case, monkeypatch: pytest.MonkeyPatc
     message = caught.value.paragraph()
     assert "apt did not give dep_1.orig.tar.gz of dep (it gave dep_2.orig.tar.gz). E: Unable to find" in message
     assert "Use other sources than main, or --tree DIR." in message
-    assert not list((case.cache.root / "artifacts").glob("*"))
+    assert not list((case.context.cache.root / "artifacts").glob("*"))
 
 
 def test_unknown_origin_and_release(case: _Case) -> None:

@@ -22,7 +22,7 @@ from ortpack_build.origin.source.tables import Table, externalise
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ortpack_build.base.cache import Cache
+    from ortpack_build.base.context import Context
     from ortpack_build.base.report import Reporter
     from ortpack_build.origin.source.manifest import Archive, Origin, Sources
 
@@ -51,17 +51,16 @@ class SourceTree:
 
 
 def obtain(
-    sources: Sources, *, origin: str, path: Path | None, modified: bool, cache: Cache, report: Reporter
+    sources: Sources, context: Context, *, origin: str = "auto", path: Path | None = None, modified: bool = False
 ) -> SourceTree:
     """The source tree of a release.
 
     Args:
         sources: the release.
+        context: of the stages; its cache keeps archives and trees.
         origin: one of its origins, or "auto" for the first that this machine reaches.
         path: an onnxruntime tree of the user's, which takes the place of the origin's.
         modified: let `path` differ from the release.
-        cache: where archives and trees are kept.
-        report: says what is done.
 
     Raises:
         UsageError: there is no such origin.
@@ -74,20 +73,20 @@ def obtain(
     if origin != "auto":
         if origin not in sources.origins:
             raise UsageError(f"There is no origin {origin!r}.", hint=nearest(origin, ("auto", *sources.origins)))
-        return _from_origin(sources, origin, path, cache, report)
+        return _from_origin(sources, origin, path, context)
     reasons = []
     for name in sources.order:
         try:
-            tree = _from_origin(sources, name, path, cache, report)
+            tree = _from_origin(sources, name, path, context)
         except (FetchError, ArchiveError) as error:
             reasons.append(f"{name}: {error}")
         else:
-            report.note(f"Sources of ONNX Runtime {sources.ort} from {tree.origin}.")
+            context.report.note(f"Sources of ONNX Runtime {sources.ort} from {tree.origin}.")
             return tree
     raise FetchError(f"No origin gives the sources of ONNX Runtime {sources.ort}. " + " ".join(reasons))
 
 
-def _from_origin(sources: Sources, name: str, path: Path | None, cache: Cache, report: Reporter) -> SourceTree:
+def _from_origin(sources: Sources, name: str, path: Path | None, context: Context) -> SourceTree:
     origin = sources.origins[name]
     needed = [archive for archive in origin.archives if path is None or archive.component != _ORT]
     if missing := [archive.file for archive in origin.unpinned if archive in needed]:
@@ -100,8 +99,8 @@ def _from_origin(sources: Sources, name: str, path: Path | None, cache: Cache, r
     key = _key(sources, needed, user)
 
     def make(folder: Path) -> None:
-        archives = _archives(name, origin, needed, cache, report)
-        with report.step(f"Unpacking ONNX Runtime {sources.ort}") as step:
+        archives = _archives(name, origin, needed, context)
+        with context.report.step(f"Unpacking ONNX Runtime {sources.ort}") as step:
             for index, archive in enumerate(needed):
                 step.advance(index, len(needed))
                 _unpack(archive, archives.get(archive.component), folder / "tree" / archive.component, folder)
@@ -112,7 +111,7 @@ def _from_origin(sources: Sources, name: str, path: Path | None, cache: Cache, r
             tables = _externalise(sources, folder / "tree" / _ORT)
             (folder / "tables.json").write_bytes(msgspec.json.encode(tables))
 
-    entry = cache.get("sources", key, make)
+    entry = context.cache.get("sources", key, make)
     return SourceTree(
         path=entry / "tree",
         key=key,
@@ -133,19 +132,19 @@ def _key(sources: Sources, needed: Sequence[Archive], user: str) -> str:
     return sources.keys.get(key, key)
 
 
-def _archives(name: str, origin: Origin, needed: Sequence[Archive], cache: Cache, report: Reporter) -> dict[str, Path]:
+def _archives(name: str, origin: Origin, needed: Sequence[Archive], context: Context) -> dict[str, Path]:
     """The archives by component, each checked against its SHA-256."""
     found: dict[str, Path] = {}
     for archive in needed:
         if archive.fetcher == "pip":
-            found[archive.component] = pip_wheel.fetch(_pin(archive), cache, report)
+            found[archive.component] = pip_wheel.fetch(_pin(archive), context)
         elif archive.fetcher == "url":
             found[archive.component] = _kept(
-                archive, cache, report, functools.partial(_download, archive, report=report)
+                archive, context, functools.partial(_download, archive, report=context.report)
             )
     packages = [archive for archive in needed if archive.fetcher.startswith("apt")]
     if packages:
-        found |= _packages(name, origin, packages, cache, report)
+        found |= _packages(name, origin, packages, context)
     return found
 
 
@@ -160,17 +159,15 @@ def _download(archive: Archive, file: Path, *, report: Reporter) -> None:
         step.detail(f"{file.stat().st_size / 1e6:.1f} MB")
 
 
-def _packages(
-    name: str, origin: Origin, packages: Sequence[Archive], cache: Cache, report: Reporter
-) -> dict[str, Path]:
+def _packages(name: str, origin: Origin, packages: Sequence[Archive], context: Context) -> dict[str, Path]:
     """Archives from apt: those that the cache lacks are fetched together."""
-    missing = [archive for archive in packages if not _intact(cache.path("artifacts", _hash(archive)), archive)]
+    missing = [archive for archive in packages if not _intact(context.cache.path("artifacts", _hash(archive)), archive)]
     with tempfile.TemporaryDirectory(prefix="ortpack-apt-") as temporary:
         complaints = ""
         into = Path(temporary) / "files"
         into.mkdir()
         if missing:
-            with report.step(f"Fetching {len(missing)} packages of Debian {origin.suite} with apt"):
+            with context.report.step(f"Fetching {len(missing)} packages of Debian {origin.suite} with apt"):
                 complaints = apt.download(
                     apt.Wanted(
                         sources=tuple(a.package for a in missing if a.fetcher == "apt-source"),
@@ -191,12 +188,10 @@ def _packages(
                 )
             shutil.copyfile(source, file)
 
-        return {
-            archive.component: _kept(archive, cache, report, functools.partial(take, archive)) for archive in packages
-        }
+        return {archive.component: _kept(archive, context, functools.partial(take, archive)) for archive in packages}
 
 
-def _kept(archive: Archive, cache: Cache, report: Reporter, get: Callable[[Path], None]) -> Path:
+def _kept(archive: Archive, context: Context, get: Callable[[Path], None]) -> Path:
     """The archive's file in the cache, got by `get(file)` if it isn't there, and checked."""
 
     def make(folder: Path) -> None:
@@ -210,10 +205,10 @@ def _kept(archive: Archive, cache: Cache, report: Reporter, get: Callable[[Path]
     def check(folder: Path) -> bool:
         good = _intact(folder, archive)
         if not good:
-            report.warning(f"The cached {archive.file} is damaged; it is fetched anew.")
+            context.report.warning(f"The cached {archive.file} is damaged; it is fetched anew.")
         return good
 
-    return cache.get("artifacts", _hash(archive), make, check=check) / archive.file
+    return context.cache.get("artifacts", _hash(archive), make, check=check) / archive.file
 
 
 def _hash(archive: Archive) -> str:
