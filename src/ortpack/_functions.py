@@ -87,10 +87,16 @@ def set_default_logger_severity(severity: int) -> None:
 def set_global_thread_pool_sizes(intra_op_num_threads: int, inter_op_num_threads: int) -> None:
     """Give the default runtime thread pools that sessions with `use_per_session_threads = False` share.
 
+    Args:
+        intra_op_num_threads, inter_op_num_threads: 0 for as many as there are cores, or as the process may use.
+
     Raises:
         Fail: a session was created already.
     """
-    _library().set_global_threads(intra_op_num_threads, inter_op_num_threads)
+    from ortpack._cpus import limit  # noqa: PLC0415 - only where threads are counted
+
+    cpus = limit() or 0
+    _library().set_global_threads(intra_op_num_threads or cpus, inter_op_num_threads or cpus)
 
 
 # --- execution provider libraries ----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ortpack import errors
 from ortpack._binding import NativeSessionOptions, append_ep_devices
+from ortpack._cpus import limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from ortpack._plugins import OrtEpDevice
     from ortpack._values import OrtValue
 
+
+_AFFINITIES = "session.intra_op_thread_affinities"  # goes with a number of threads that somebody chose
+_PARALLEL = 1  # ORT_PARALLEL; see _enums
 
 _verbosity = 0  # of sessions whose options set none; for the whole process
 
@@ -137,6 +141,8 @@ class SessionOptions:
                 apply(value)
         if self._enable_profiling:
             native.enable_profiling(self._profile_file_prefix)
+        if self._use_per_session_threads and _AFFINITIES not in self._config:
+            self._limit_threads(native)
         if not self._use_per_session_threads:
             native.disable_per_session_threads()
         for key, entry in self._config.items():
@@ -146,6 +152,15 @@ class SessionOptions:
         for devices, options in self._devices:
             append_ep_devices(native, [device._native for device in devices], options)
         return native
+
+    def _limit_threads(self, native: NativeSessionOptions) -> None:
+        """Set numbers of threads that nobody chose, where the process may not use all CPUs: ORT counts them all."""
+        inter_op = self._execution_mode == _PARALLEL and self._inter_op_num_threads == 0
+        if (self._intra_op_num_threads == 0 or inter_op) and (cpus := limit()):
+            if self._intra_op_num_threads == 0:
+                native.set_intra_op_num_threads(cpus)
+            if inter_op:
+                native.set_inter_op_num_threads(cpus)
 
     # --- properties, all with the official names ----------------------------------------------------------------
 
