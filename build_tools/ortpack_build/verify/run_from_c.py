@@ -191,9 +191,9 @@ def below_emulator(target: Target, host: str | None, context: Context) -> Progra
     return Program(command=command, below=machine.emulator.name, environ=context.environ)
 
 
-def can_compile(host: str | None) -> bool:
-    """Whether the compiler of the program is pinned for this machine."""
-    return any((tool.name, tool.host) == ("zig", host) for tool in kit_settings.load().tools)
+def can_compile(host: str | None, context: Context) -> bool:
+    """Whether the compiler of the program is pinned for this machine, by the name of the target that it is."""
+    return any((tool.name, tool.host) == ("zig", host) for tool in kit_settings.load(context.variants).tools)
 
 
 def compiled(target: Target, host: str | None, context: Context) -> Path:

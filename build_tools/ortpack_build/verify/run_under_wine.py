@@ -40,7 +40,7 @@ class FromCUnderWine:
         host = self.here.target(wheel.catalog.targets)
         if wheel.package:
             return run_from_c.NO_LIBRARY
-        if not run_from_c.can_compile(host):
+        if not run_from_c.can_compile(host, self.context):
             return f"no zig is pinned for {host or 'this machine'}"
         if find(wheel.target, self.context.environ) is None:
             return f"{wheel.target.emulator} is not installed"

@@ -60,7 +60,7 @@ def place(request: pytest.FixtureRequest, cache: Path) -> EmulatedWorker | None:
         return None
     targets = manifests.load().targets
     target = host.detect().target(targets)
-    if target is None or not run_from_c.can_compile(target):
+    if target is None or not run_from_c.can_compile(target, context(cache)):
         pytest.skip("zig is not pinned for this machine")
     program = run_from_c.compiled(targets[target], target, context(cache))
     return EmulatedWorker(below="nothing", program=run_from_c.Program(command=[str(program)], below="nothing"))
