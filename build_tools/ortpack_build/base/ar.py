@@ -1,4 +1,4 @@
-"""Archives of `ar`: static libraries, as compilers for ELF make them, and the outside of Debian's packages."""
+"""Reads archives of `ar`: static libraries, as compilers for ELF make them, and the outside of Debian packages."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ class Archive:
     """A static library.
 
     Attributes:
-        symbols: that it defines, with the numbers of the members that do.
-        names: of its members, in order; several may have the same.
+        path: the file.
+        symbols: symbol that it defines → the numbers of the members that do.
+        names: the names of its members, in order; several may have the same.
     """
 
     path: Path
@@ -38,13 +39,16 @@ class Archive:
     names: tuple[str, ...]
 
     def members(self) -> Iterator[tuple[str, bytes]]:
-        """Name and content of each object."""
+        """Yield name and content of each object."""
         data = self.path.read_bytes()
         for name, start, size in members(data, self.path.name):
             yield name, data[start : start + size]
 
     def exchanged(self, contents: Mapping[int, bytes]) -> bytes:
-        """The library with other contents of some members, by their numbers; its symbol table is to be made anew."""
+        """Return the library's bytes with other contents of some members, by their numbers.
+
+        The symbol table stays as it was, so the caller has to run ranlib.
+        """
         data = self.path.read_bytes()
         parts, position = [], 0
         for number, (_, start, size) in enumerate(members(data, self.path.name)):
@@ -82,7 +86,7 @@ def read_archive(path: Path) -> Archive:
 
 
 def members(data: bytes, where: str, *, special: bool = False) -> Iterator[Member]:
-    """The members of an archive, in order; the tables of symbols too, if `special`.
+    """Yield the members of an archive, in order.
 
     Args:
         data: the archive.

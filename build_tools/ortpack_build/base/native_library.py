@@ -1,4 +1,4 @@
-"""Native libraries of any format: what they are and need, read with LIEF, and what that means."""
+"""Reads native libraries of any format, with LIEF, and interprets what they say of themselves."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def inspect(file: Path, machine: str = "") -> BinaryFacts:
 
 
 def sections(file: Path) -> dict[str, int]:
-    """Section → bytes of it in the file, those of one name added up.
+    """Return section → bytes of it in the file, those of one name added up.
 
     Raises:
         BinaryError: the file is no native library, or damaged.
@@ -70,18 +70,28 @@ _PATH = re.compile(
 
 
 def build_paths(data: bytes) -> tuple[str, ...]:
-    """Paths in a library's bytes that look as if they were those of the machine that built it, each once."""
+    """Find paths in a library's bytes that look as if they were those of the machine that built it, each once."""
     return tuple(sorted({found[0].decode("ascii", "replace") for found in _PATH.finditer(data)}))
 
 
 def split_version(symbol_version: str) -> tuple[str, str] | None:
-    """`GLIBC_2.28` → (`GLIBC`, `2.28`); None when it has no number (`GLIBC_PRIVATE`, `CXXABI_TM_1`)."""
+    """Split `GLIBC_2.28` into (`GLIBC`, `2.28`); None when it has no number (`GLIBC_PRIVATE`, `CXXABI_TM_1`)."""
     match = _SYMBOL_VERSION.fullmatch(symbol_version)
     return (match[1], match[2]) if match else None
 
 
 def whence(library: str, libraries: Mapping[str, Iterable[str]], bundled: Iterable[str], os: str) -> str | None:
-    """Where a needed library comes from: `bundle`, a key of `libraries` with a pattern for it, or None: nowhere."""
+    """Tell where a needed library comes from.
+
+    Args:
+        library: its name, as the library that needs it spells it.
+        libraries: origin → patterns of the names that it provides.
+        bundled: names of the libraries in the bundle itself.
+        os: the target's; Windows does not distinguish capitals.
+
+    Returns:
+        `bundle`, a key of `libraries`, or None: nothing provides it.
+    """
 
     def same(name: str, pattern: str) -> bool:
         if os == "windows":

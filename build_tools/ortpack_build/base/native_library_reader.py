@@ -16,7 +16,7 @@ lief.logging.disable()  # what it can't read becomes an error of ours
 
 
 def sections(file: Path) -> dict[str, int] | None:
-    """Section → bytes of it in the file, those of one name added up; None if it is no native library."""
+    """What `native_library.sections` returns; None if the file is no native library. Raises whatever LIEF raises."""
     parsed = lief.parse(str(file))
     if not isinstance(parsed, lief.ELF.Binary | lief.PE.Binary | lief.MachO.Binary):
         return None
@@ -34,7 +34,7 @@ def sections(file: Path) -> dict[str, int] | None:
 
 
 def read(file: Path, machine: str) -> BinaryFacts | None:
-    """What `native_library.inspect` says of a library; None if it is none. Raises whatever LIEF raises."""
+    """What `native_library.inspect` returns; None if the file is no native library. Raises whatever LIEF raises."""
     whole = lief.MachO.parse(str(file)) if lief.is_macho(str(file)) else lief.parse(str(file))
     parsed = whole
     if isinstance(whole, lief.MachO.FatBinary) and whole.size > 0:

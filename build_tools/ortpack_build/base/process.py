@@ -1,4 +1,4 @@
-"""Other programs: run to their end, followed line by line, or asked a question.
+"""Runs other programs: to their end, line by line, or to be asked a question.
 
 Whatever they write is read as UTF-8, and bytes that are none become replacement characters.
 """
@@ -184,7 +184,7 @@ def ask(*program: str, request: Mapping[str, Any], python: Sequence[str] = (sys.
 
 
 def result(output: str) -> dict[str, Any] | None:
-    """What a worker answered, out of all that it wrote to standard output; None if it did not."""
+    """Find a worker's answer in all that it wrote to standard output; None if it gave none."""
     said = next((line for line in reversed(output.splitlines()) if line.startswith(_RESULT)), None)
     if said is None:
         return None
