@@ -1,4 +1,4 @@
-"""Data files: TOML files of `variants/`, read as values of a typed model.
+"""Reads data files, the TOML files of `variants/`, as values of a typed model.
 
 A model is a msgspec struct. Mistakes in a file are told with the file, the key path, what is allowed and the nearest
 right name.
@@ -34,19 +34,19 @@ _STEP = re.compile(r"\.(\w+)|\[(\d+)\]|(\[\.\.\.\])")
 
 
 def shipped_folder() -> Path:
-    """The `variants` folder of the installed distribution, or of the checkout that this module is in."""
+    """Find the `variants` folder of the installed distribution, or of the checkout that this module is in."""
     package = Path(__file__).parents[1]
     installed = package / "_variants"
     return installed if installed.is_dir() else package.parent.parent / "variants"
 
 
 def data_folders(own: Path | None = None) -> tuple[Path, ...]:
-    """The folders with data files: the shipped one, then the user's own (`--variants`), whose entries count more."""
+    """List the folders with data files: the shipped one, then the user's own, whose entries count more."""
     return (shipped_folder(),) if own is None else (shipped_folder(), own)
 
 
 def read(path: Path, model: type[_T]) -> _T:
-    """One file as a value of its model.
+    """Read one file as a value of its model.
 
     Raises:
         ManifestError: with the file and the line or key path, what is allowed, and the nearest right name.
@@ -55,7 +55,7 @@ def read(path: Path, model: type[_T]) -> _T:
 
 
 def read_merged(name: str, model: type[_T], own: Path | None = None) -> tuple[_T, Path]:
-    """The shipped file of a name with what the user's own of that name adds, and the file that a mistake is in.
+    """Read a shipped file with what the user's own of that name adds.
 
     Tables are merged, key by key; anything else of the user's own, arrays too, takes the place of what is shipped.
 
@@ -63,6 +63,9 @@ def read_merged(name: str, model: type[_T], own: Path | None = None) -> tuple[_T
         name: path below a folder with data files.
         model: of the whole; the user's own file need not be complete.
         own: the user's folder with data files.
+
+    Returns:
+        The value, and the file that a mistake found later is in.
 
     Raises:
         ManifestError: as of `read`.
@@ -107,7 +110,7 @@ def _value(path: Path, data: dict[str, Any], model: type[_T]) -> _T:
 
 
 def _place(data: dict[str, Any], model: type[Struct], steps: str) -> str:
-    """The key path of a mistake. msgspec's own, such as `$.targets[...].tag`, leaves out the keys of free tables."""
+    """Spell the key path of a mistake. msgspec's own, such as `$.targets[...].tag`, leaves keys of tables out."""
     value: Any = data
     where = ""
     for name, index, any_key in _STEP.findall(steps.partition("`$")[2]):
@@ -121,7 +124,7 @@ def _place(data: dict[str, Any], model: type[Struct], steps: str) -> str:
 
 
 def _is_wrong_with(data: dict[str, Any], model: type[Struct], table: dict[str, Any], key: str) -> bool:
-    """Whether the mistake is still there when the table has this key only."""
+    """Say whether the mistake is still there when the table has this key only."""
     others = {name: table.pop(name) for name in list(table) if name != key}
     try:
         msgspec.convert(data, model)
@@ -137,7 +140,7 @@ _type_info = functools.cache(inspect.type_info)
 
 
 def _name_mistakes(data: object, kind: inspect.Type, where: str) -> Iterable[tuple[str, str]]:
-    """Unknown keys, missing keys and unknown names in `data`, each with its key path and what is allowed."""
+    """Find unknown keys, missing keys and unknown names in `data`, each with its key path and what is allowed."""
     if isinstance(kind, inspect.StructType) and isinstance(data, dict):
         fields = {field.encode_name: field for field in kind.fields}
         for key in data.keys() - fields.keys():
@@ -158,7 +161,7 @@ def _name_mistakes(data: object, kind: inspect.Type, where: str) -> Iterable[tup
 
 
 def _parts(data: object, kind: inspect.Type, where: str) -> Iterable[tuple[object, inspect.Type, str]]:
-    """What `data` holds, each with its type and key path."""
+    """List the values that `data` holds, each with its type and key path."""
     if isinstance(kind, inspect.StructType) and isinstance(data, dict):
         fields = {field.encode_name: field for field in kind.fields}
         return [(data[key], fields[key].type, _join(where, key)) for key in data if key in fields]

@@ -1,1 +1,1 @@
-"""The manifests, what they say of this machine, and the spec that a wanted variant resolves to."""
+"""Reads the manifests, knows this machine in their words, and resolves what is asked for into a spec."""

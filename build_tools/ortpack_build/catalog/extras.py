@@ -1,4 +1,4 @@
-"""The extras of the loader, `pip install ortpack[cuda]`: each variant's wheel, and what its providers need from pip.
+"""Makes the extras of the loader (`pip install ortpack[cuda]`): each is a variant's wheel and what that needs from pip.
 
 They are a function of the manifests, and live between two comments of the loader's pyproject.toml.
 """
@@ -22,7 +22,7 @@ _END = "# --- end of the extras ---"
 
 
 def extras(catalog: Catalog) -> dict[str, list[str]]:
-    """Requirements (PEP 508) by extra. On a machine that a variant is not made for, its extra installs the fallback."""
+    """Make the requirements (PEP 508) of each extra; where a variant is not made, it installs the fallback."""
     own = sorted(name for name, variant in catalog.variants.items() if variant.part is None)
     return {name: _extra(catalog, catalog.variants[name]) for name in own}
 
@@ -50,12 +50,12 @@ def _extra(catalog: Catalog, variant: Variant) -> list[str]:
 
 
 def _of(catalog: Catalog, variant: Variant) -> list[Target]:
-    """The targets of a variant that a marker tells apart."""
+    """List the targets of a variant that an environment marker tells apart from others."""
     return [t for t in catalog.targets.values() if t.marker and releases(catalog, variant, t.name)]
 
 
 def _any(targets: Sequence[Target]) -> str:
-    """A marker that holds on each of them."""
+    """Join the markers of targets into one that holds on each of them."""
     markers = [target.marker or "" for target in targets]
     return markers[0] if len(markers) == 1 else " or ".join(f"({marker})" for marker in markers)
 
@@ -68,7 +68,7 @@ def _marker(*parts: str) -> str:
 
 
 def replaced(pyproject: str, wanted: Mapping[str, Sequence[str]]) -> str:
-    """The text of a pyproject.toml with these extras between the two comments.
+    """Put the extras between the two comments of a pyproject.toml.
 
     Raises:
         UsageError: the comments are missing.

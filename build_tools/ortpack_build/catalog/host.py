@@ -1,4 +1,4 @@
-"""This machine, in the words of the manifests."""
+"""Describes this machine in the words of the manifests."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Host:
     version: str | None = None
 
     def target(self, targets: Mapping[str, Target]) -> str | None:
-        """The name of the target that this host is one of."""
+        """Name the target that this machine is one of; None if there is none."""
         key = (self.os, self.arch, self.libc)
         return next((name for name, entry in targets.items() if (entry.os, entry.arch, entry.libc) == key), None)
 
     def why_not(self, target: Target, platform: Platform, targets: Mapping[str, Target]) -> str | None:
-        """Why binaries for `target` and `platform` can't run here; None if they can."""
+        """Say why binaries for a target and platform can't run here; None if they can."""
         own = self.target(targets)
         if own not in target.runs_on:
             return f"this machine is {own or f'{self.os} {self.arch}'}"
@@ -46,7 +46,7 @@ class Host:
 
 
 def detect() -> Host:
-    """The host of this process."""
+    """Describe the machine that this process runs on."""
     system = _OS.get(sys.platform, sys.platform)
     if system == "windows":
         kind = sysconfig.get_platform()  # win-amd64, win-arm64: of this Python, which may be emulated

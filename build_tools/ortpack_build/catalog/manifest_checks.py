@@ -1,4 +1,4 @@
-"""What must hold of manifests beyond their form: names that exist, pins that fit, libraries that are there."""
+"""Checks what must hold of manifests beyond their form: names that exist, pins that fit, one library a system."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ _SHARED = ("targets.toml", "policies.toml", "providers.toml", "packages.toml", "
 
 
 def load(own: Path | None = None) -> Catalog:
-    """The shipped manifests, with those of the user's own folder added.
+    """Read the shipped manifests, and add those of the user's own folder.
 
     A variant's file takes the place of a shipped one of the same name. What the files that all variants share list is
     added to what the shipped ones do; an entry takes the place of a shipped one of the same name.
@@ -81,14 +81,14 @@ def load(own: Path | None = None) -> Catalog:
 
 
 def _each(folders: Iterable[Path], name: str, model: type[_F]) -> Iterable[tuple[Path, _F]]:
-    """The files of a name that there are, the shipped one first."""
+    """Read each file of this name that there is, the shipped one first."""
     for path in (folder / name for folder in folders):
         if path.exists():
             yield path, read(path, model)
 
 
 def _variants(folders: Iterable[Path], targets: Mapping[str, Target]) -> dict[Path, Variant]:
-    """The variants by the file that they are of; parts of others last."""
+    """Read the variants, by the file that describes them; parts of others come last."""
     files = {path.name: path for folder in folders for path in sorted(folder.glob("*.toml"))}
     paths = [path for name, path in files.items() if name not in _SHARED]
     parts = {path: read(path, PartFile) for path in paths if _kind(path) == "part"}
@@ -101,17 +101,17 @@ def _variants(folders: Iterable[Path], targets: Mapping[str, Target]) -> dict[Pa
 
 
 def _kind(path: Path) -> object:
-    """What a file says of its kind; its mistakes are for `read` to say."""
+    """Look up the kind of variant that a file describes; None if it can't be read, which `read` reports later."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8")).get("kind")
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return None
 
 
-def _unique(path: Path, key: str, lines: Iterable[_N]) -> dict[str, _N]:
+def _unique(path: Path, key: str, entries: Iterable[_N]) -> dict[str, _N]:
     found: dict[str, _N] = {}
-    for index, line in enumerate(lines):
-        if line.name in found:
-            raise ManifestError(f"{path}: {key}[{index}].name: {line.name} is there twice.")
-        found[line.name] = line
+    for index, entry in enumerate(entries):
+        if entry.name in found:
+            raise ManifestError(f"{path}: {key}[{index}].name: {entry.name} is there twice.")
+        found[entry.name] = entry
     return found

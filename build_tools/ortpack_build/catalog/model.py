@@ -98,7 +98,7 @@ class Package(Model, frozen=True, kw_only=True):
 
     @property
     def requirement(self) -> str:
-        """As a requirement (PEP 508) without a marker."""
+        """The requirement (PEP 508) of the distribution, without a marker."""
         return f"{self.name}{self.versions}"
 
 
@@ -181,7 +181,7 @@ class PinnedWheel(Model, frozen=True, kw_only=True):
 
 
 class OfficialSize(Model, frozen=True, kw_only=True):
-    """All files that an official release takes on its index, to compare with."""
+    """How large an official release is on its index, all of its files together: `wheels` compares ours with it."""
 
     version: Annotated[str, Meta(description="Release")]
     wheels: Annotated[int, Meta(ge=1, description="How many files")]
@@ -189,7 +189,7 @@ class OfficialSize(Model, frozen=True, kw_only=True):
 
 
 class PrebuiltOrigin(Model, frozen=True, kw_only=True):
-    """Official binaries."""
+    """Where a variant's binaries come from when they are official ones: wheels that are pinned and taken apart."""
 
     distribution: Annotated[str, Meta(description="The official distribution")]
     licenses: Annotated[tuple[str, ...], Meta(description="Licence texts of what is taken out, paths in the wheel")]
@@ -236,14 +236,14 @@ class Part(Model, frozen=True, kw_only=True):
 
 
 class SourceOrigin(Model, frozen=True, kw_only=True):
-    """Compiled from source: see `variants/sources` and `variants/kits`."""
+    """What a variant's library exports when it is compiled: how is said in `sources/` and `kits/`."""
 
     exports: Annotated[tuple[str, ...], Meta(description="Symbols that the library must export")]
     may_export: Annotated[tuple[str, ...], Meta(description="Symbols that it may export as well")] = ()
 
 
 class Compile(Model, frozen=True, kw_only=True):
-    """How ONNX Runtime's own build makes it, for machines that have what it takes."""
+    """How ONNX Runtime's own build makes a variant, for people who have the vendor's tools."""
 
     cmake: Annotated[tuple[str, ...], Meta(description="CMake options, e.g. onnxruntime_USE_CUDA=ON")]
     wants: Annotated[str, Meta(description="What has to be on the machine, for people")] = ""
@@ -294,7 +294,7 @@ class PartFile(Model, frozen=True, kw_only=True):
     part: Annotated[Part, Meta(description="Whose wheels, and which")]
 
     def of(self, whole: Variant) -> Variant:
-        """The variant that it is."""
+        """Make the variant that a part is, of the whole whose wheels it takes."""
         return msgspec.structs.replace(
             whole, kind="part", name=self.name, summary=self.summary, part=self.part, prebuilt=None, source=None
         )
@@ -322,7 +322,7 @@ class Catalog:
         return next(found, None)
 
     def origin(self, variant: Variant) -> PrebuiltOrigin | None:
-        """The official binaries of a variant; those of an extension or a part are wheels of another variant."""
+        """Find the official binaries of a variant; those of an extension or a part are wheels of another variant."""
         if variant.part is not None:
             whole = self.variants[variant.part.variant].prebuilt
             assert whole is not None  # noqa: S101 - checked when the manifests were read

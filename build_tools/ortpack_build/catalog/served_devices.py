@@ -1,4 +1,4 @@
-"""`src/ortpack/_served.py`: which variants use which devices of a machine, for the loader's advice what to install.
+"""Makes `src/ortpack/_served.py`, by which the loader advises what to install for a device of the machine.
 
 The table is a function of the manifests (`serves`), as the extras are.
 """
@@ -39,7 +39,7 @@ class Serving(Value):
 
 
 def module(catalog: Catalog) -> str:
-    """The module's text, laid out as ruff would."""
+    """Make the module's text, laid out as ruff would."""
     ranked: dict[ServedDevice, list[tuple[int, str]]] = {}
     for variant in catalog.variants.values():
         for device, place in variant.serves.items():
@@ -70,7 +70,7 @@ def _need(need: Need) -> str:
 
 
 def _field(name: str, items: list[str]) -> list[str]:
-    """An argument that is a tuple, on one line if it fits."""
+    """Write an argument that is a tuple, on one line if it fits."""
     line = f"{name}={_tuple(items)},"
     if len(line) + 12 <= _WIDTH:
         return [line]

@@ -1,4 +1,4 @@
-"""A spec: one runtime to build, fully resolved from the manifests.
+"""Resolves what is asked for into a spec: one runtime to build, with all that the manifests say of it.
 
 It is frozen, printable as JSON and has a content hash; every later stage is a function of it and of the bytes whose
 hashes it holds.
@@ -104,7 +104,7 @@ class Upstream:
 
 
 class Prebuilt(_Value, frozen=True, kw_only=True, tag="prebuilt", tag_field="origin"):
-    """Taken out of an official wheel."""
+    """The source of a runtime that is taken out of an official wheel."""
 
     distribution: str
     version: str
@@ -120,12 +120,12 @@ class Prebuilt(_Value, frozen=True, kw_only=True, tag="prebuilt", tag_field="ori
 
     @property
     def sentence(self) -> str:
-        """Where the binaries come from, for a description."""
+        """A sentence for people that says where the binaries come from."""
         return f"`{self.file}` is where the binaries come from, unchanged"
 
 
 class Compiled(_Value, frozen=True, kw_only=True, tag="source", tag_field="origin"):
-    """Linked from a kit."""
+    """The source of a runtime that is linked from a kit."""
 
     kit: str  # its key: the hash of sources, flags and toolchain
     flavour: str
@@ -133,12 +133,12 @@ class Compiled(_Value, frozen=True, kw_only=True, tag="source", tag_field="origi
 
     @property
     def upstream(self) -> Upstream:
-        """Of the kit; the sources are named in its own kit.json."""
+        """The kit; the sources that it was compiled of are named in its own kit.json."""
         return Upstream(name="onnxruntime", file="", sha256=self.kit, purl_type="github")
 
     @property
     def sentence(self) -> str:
-        """Where the binaries come from, for a description."""
+        """A sentence for people that says where the binaries come from."""
         return f"They were compiled from ONNX Runtime's source code, by way of the kit `{self.kit[:16]}`"
 
 
@@ -215,7 +215,7 @@ class Spec(_Value, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def depends(self) -> tuple[str, ...]:
-        """Requirements of the wheel: what it is nothing without."""
+        """The requirements of the wheel: the runtime that an extension extends, the wheel with a plugin's library."""
         if self.extends is not None:
             return (f"{distribution(self.extends.runtime)}=={self.version}",)
         if self.plugin is not None and isinstance(self.source, Prebuilt):
@@ -234,19 +234,19 @@ class Spec(_Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def distribution(variant: str, package: str | None = None, minimal: Minimal | None = None) -> str:
-    """The name of the distribution with a variant's runtime, with a reduced one, or with a package that holds one."""
+    """Name the distribution with a variant's runtime, with a reduced one, or with a package that holds one."""
     if minimal is not None:
         return minimal.distribution
     return canonicalize_name(package or f"ortpack-{variant}").strip("-")
 
 
 def resolve(catalog: Catalog, variant: str, target: str, ort: str | None = None) -> Spec:
-    """The spec of a variant for a target, of the newest ORT release that is pinned for it unless `ort` names one.
+    """Resolve a variant and a target into a spec, of the newest release that is pinned for them unless `ort` names one.
 
     Raises:
         UsageError: variant, target or release is unknown; names the nearest right one.
     """
-    chosen, _ = _lines(catalog, variant, target)
+    chosen, _ = _look_up(catalog, variant, target)
     available = releases(catalog, chosen, target)
     if not available:
         others = [name for name in catalog.targets if releases(catalog, chosen, name)]
@@ -257,8 +257,8 @@ def resolve(catalog: Catalog, variant: str, target: str, ort: str | None = None)
     return _prebuilt_spec(catalog, chosen, catalog.targets[target], ort or available[0])
 
 
-def _lines(catalog: Catalog, variant: str, target: str) -> tuple[Variant, Target]:
-    """Variant and target by name; of a part the variant whose wheels they are."""
+def _look_up(catalog: Catalog, variant: str, target: str) -> tuple[Variant, Target]:
+    """Look up variant and target by name; for a part, the variant whose wheels they are."""
     if variant not in catalog.variants:
         raise UsageError(f"There is no variant {variant!r}.", hint=nearest(variant, catalog.variants))
     if target not in catalog.targets:
@@ -272,7 +272,7 @@ def _lines(catalog: Catalog, variant: str, target: str) -> tuple[Variant, Target
 
 
 def releases(catalog: Catalog, variant: Variant, target: str) -> list[str]:
-    """The releases of a variant for a target, newest first."""
+    """List the releases of a variant for a target, newest first."""
     origin = catalog.origin(variant)
     wheels = origin.wheels if origin else ()
     return sorted((wheel.release for wheel in wheels if wheel.target == target), key=PythonVersion, reverse=True)
@@ -329,7 +329,7 @@ def _prebuilt_spec(catalog: Catalog, variant: Variant, target: Target, release: 
 
 
 def _oldest_api(ort_versions: str) -> int:
-    """The API version of the oldest release that a plugin works with; 22 was the first with plugins."""
+    """Find the C API version of the oldest release that a plugin works with; 22 was the first with plugins."""
     oldest = [clause.removeprefix(">=") for clause in ort_versions.split(",") if clause.startswith(">=")]
     return max([22, *(version_key(version)[1] for version in oldest)])
 
@@ -365,16 +365,16 @@ def _extends(catalog: Catalog, variant: Variant, target: Target, release: str) -
 
 
 def source_origin(catalog: Catalog, variant: str, target: str) -> tuple[Variant, Target, SourceOrigin]:
-    """What the manifests say of a variant that is made from source.
+    """Look up a variant that is made from source, its target, and what its library exports.
 
     Raises:
         UsageError: variant or target is unknown, or the variant is not made from source.
     """
-    chosen, line = _lines(catalog, variant, target)
+    chosen, where = _look_up(catalog, variant, target)
     if chosen.source is None:
         others = [name for name, other in catalog.variants.items() if other.source]
         raise UsageError(f"Variant {variant} is not made from source.", hint=nearest(variant, others))
-    return chosen, line, chosen.source
+    return chosen, where, chosen.source
 
 
 def compiled(
@@ -390,7 +390,9 @@ def compiled(
     package: str | None = None,
     minimal: Minimal | None = None,
 ) -> Spec:
-    """The spec of a variant whose library was linked from a kit.
+    """Make the spec of a variant whose library was linked from a kit.
+
+    It has ten parameters: each is another fact about the link, which no value that exists before it holds together.
 
     Args:
         catalog: the manifests.
@@ -406,19 +408,19 @@ def compiled(
     Raises:
         UsageError: variant or target is unknown, or the variant is not made from source.
     """
-    chosen, line, origin = source_origin(catalog, variant, target)
+    chosen, where, origin = source_origin(catalog, variant, target)
     return Spec(
         variant=chosen.name,
         summary=chosen.summary,
-        target=line.name,
+        target=where.name,
         version=ort,
         ort_version=ort,
         api_version=version_key(ort)[1],
         source=source,
         linkage="static" if package else "shared",
         tag=tag,
-        platform=platform(line, tag),
-        machine=line.machine,
+        platform=platform(where, tag),
+        machine=where.machine,
         files=(
             LibraryFile(
                 name=library,
@@ -433,14 +435,14 @@ def compiled(
         model_formats=tuple(name for name in chosen.model_formats if name in formats),
         reduced=chosen.reduced or minimal is not None or not set(chosen.model_formats) <= set(formats),
         license=chosen.license,
-        system=system(catalog.policies[line.policy], tag),
+        system=system(catalog.policies[where.policy], tag),
         package=package,
         minimal=minimal,
     )
 
 
 def platform(target: Target, tag: str) -> Platform:
-    """The platform block of `runtime.json` for a target and the wheel tag of a release."""
+    """Make the platform block of `runtime.json` of a target and the wheel tag of a release."""
     parsed = parse_tag(tag)
     version = parsed.version if parsed else None
     return Platform(
@@ -453,7 +455,7 @@ def platform(target: Target, tag: str) -> Platform:
 
 
 def system(policy: Policy, tag: str, may_need: Collection[str] = ()) -> System:
-    """What the policy grants a wheel with this tag: the symbols of the newest level that is not above the tag's."""
+    """Find what a policy grants a wheel with this tag: the symbols of the newest level that is not above the tag's."""
     parsed = parse_tag(tag)
     levels = [
         level

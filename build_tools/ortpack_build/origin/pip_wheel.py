@@ -1,4 +1,4 @@
-"""Pinned wheels, fetched with pip as the user has configured it, and kept in the cache by their hash.
+"""Fetches pinned wheels with pip, as the user has configured it, and keeps them in the cache by their hash.
 
 No index is named here: whatever pip's configuration says (mirror, proxy, credentials, find-links) holds. pip checks
 the hash, and it is checked again here, after the download and on every use.
@@ -52,7 +52,7 @@ class Pin(Struct, frozen=True, kw_only=True):
 
 
 def fetch(pin: Pin, context: Context, *, environ: Mapping[str, str] | None = None) -> Path:
-    """The wheel's file, from the cache or downloaded into it.
+    """Fetch a wheel into the cache, unless it is there; returns its file.
 
     Args:
         pin: what to get.
@@ -81,7 +81,7 @@ def fetch(pin: Pin, context: Context, *, environ: Mapping[str, str] | None = Non
 
 
 def is_cached(pin: Pin, cache: Cache) -> bool:
-    """Whether `fetch` needs no network: the wheel is in the cache, with the right bytes."""
+    """Say whether `fetch` needs no network: the wheel is in the cache, with the right bytes."""
     file = cache.path("artifacts", pin.sha256) / pin.file
     return file.is_file() and sha256_of(file) == pin.sha256
 
@@ -136,7 +136,7 @@ def _pip_version() -> Version:
 
 
 def _run(command: list[str], step: Step, environ: Mapping[str, str] | None) -> tuple[int, str]:
-    """Exit code and output of pip; its progress lines become the step's."""
+    """Run pip; returns exit code and output. Its progress lines become the step's."""
     lines: list[str] = []
 
     def read(line: str) -> None:
@@ -149,7 +149,7 @@ def _run(command: list[str], step: Step, environ: Mapping[str, str] | None) -> t
 
 
 def _room(folder: Path) -> float:
-    """The largest file, in bytes, that pip could have written: to `folder` or where it keeps temporary files."""
+    """Find the largest size of a file that pip could have written: to `folder` or where it keeps temporary files."""
     room: float = min(shutil.disk_usage(at).free for at in (folder, tempfile.gettempdir()))
     if sys.platform != "win32":
         import resource  # noqa: PLC0415 - not on Windows
@@ -161,7 +161,7 @@ def _room(folder: Path) -> float:
 
 
 def _failure(pin: Pin, output: str, *, room: float) -> FetchError | StorageError:
-    """What pip's output means, where a file of `room` bytes would still fit."""
+    """Make the error that pip's output means, where a file of `room` bytes would still fit."""
     said = [line.strip() for line in output.splitlines() if line.strip()]
     last = next((line for line in said if line.startswith("ERROR:")), said[-1] if said else "nothing")
     if _MISMATCH in output:

@@ -1,1 +1,1 @@
-"""What is generated for readers of data files: JSON schemas for editors, and reference pages."""
+"""Generates what people and editors read about data files: JSON schemas and reference pages."""

@@ -1,4 +1,4 @@
-"""The list of all data files of `variants/`, each with its model: every schema and reference page is made from it."""
+"""Lists all data files of `variants/`, each with its model: every schema and reference page is made from the list."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ DATA_FILES = (
 
 
 def data_file(name: str) -> DataFile:
-    """The kind of data file of a name.
+    """Look up a kind of data file by its name.
 
     Raises:
         UsageError: there is none.

@@ -1,4 +1,4 @@
-"""Reference pages, `docs/reference/<name>.md`: the keys of each kind of data file, their types and what they mean."""
+"""Makes reference pages, `docs/reference/<name>.md`: the keys of each kind of data file, with their types."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _SCALARS = {
 
 
 def pages(catalog: Catalog) -> dict[str, Page]:
-    """Every generated page, by the name that `ortpack-build docs` knows it by."""
+    """Make every generated page, by the name that `ortpack-build docs` knows it by."""
     return {
         "variants": Page(file="variants.md", text=variants_page.page(catalog)),
         "checks": Page(file="reference/checks.md", text=checks()),
@@ -57,20 +57,20 @@ def pages(catalog: Catalog) -> dict[str, Page]:
 
 
 def index() -> str:
-    """The page that lists the others."""
+    """Make the page that lists the others."""
     rows = [f"| [{kind.name}]({kind.name}.md) | `{kind.file}` | {_summary(kind.models)} |" for kind in DATA_FILES]
     table = ["| page | file | what it is |", "| --- | --- | --- |", *rows]
     return "\n".join([_generated("reference"), "# Data files", "", _INDEX, *table, ""])
 
 
 def checks() -> str:
-    """The page about what `verify` checks."""
+    """Make the page about what `verify` checks."""
     command = "<!-- Written by `ortpack-build docs checks --write`; change the table in verify/checks.py instead. -->"
     return "\n".join([command, "# What `ortpack-build verify` checks", "", _CHECKS, checks_table()])
 
 
 def page(kind: DataFile) -> str:
-    """The page of one kind of data file."""
+    """Make the page of one kind of data file."""
     schema = f"[{kind.name}.json](../../variants/schemas/{kind.name}.json)"
     lines = [_generated(kind.name), f"# {kind.name}", "", f"Keys of `variants/{kind.file}`; schema: {schema}.", ""]
     for struct in _structs(kind.models):
@@ -93,12 +93,12 @@ def _summary(models: Sequence[type]) -> str:
 
 
 def _description(model: type) -> str:
-    """The class's docstring, without the part that says again what the fields are."""
+    """Take a class's docstring, without the part that says again what the fields are."""
     return cleandoc(model.__doc__ or "").partition("\n\nAttributes:")[0].replace("<", "&lt;")
 
 
 def _structs(models: Iterable[type]) -> list[inspect.StructType]:
-    """The models and every class that their values hold, each once, in the order of reading."""
+    """List the models and every class that their values hold, each once, in the order of reading."""
     found: dict[type, inspect.StructType] = {}
 
     def visit(kind: inspect.Type) -> None:
@@ -141,7 +141,7 @@ def _default(field: inspect.Field) -> str:
 
 
 def _type(kind: inspect.Type) -> str:
-    """A type in words; names of classes are links to their sections."""
+    """Say a type in words; names of classes are links to their sections."""
     if isinstance(kind, inspect.Metadata):
         return _type(kind.type)
     if isinstance(kind, inspect.StructType):
@@ -162,7 +162,7 @@ def _type(kind: inspect.Type) -> str:
 
 
 def _what(kind: inspect.Type) -> str:
-    """What a field is said to be: of its own, or of its type."""
+    """Find what a field is said to be: its own description, or that of its type."""
     if isinstance(kind, inspect.Metadata):
         return str((kind.extra_json_schema or {}).get("description") or _what(kind.type))
     if isinstance(kind, inspect.UnionType):

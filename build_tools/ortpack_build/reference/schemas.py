@@ -1,4 +1,4 @@
-"""JSON schemas of the data files, with which editors complete and check them (`#:schema` in a file's first line)."""
+"""Makes the JSON schemas of the data files, by which editors complete and check them (`#:schema` at a file's top)."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _MANIFESTS = (Variant, PartFile, TargetsFile, PoliciesFile, ProvidersFile, Packa
 
 
 def manifests() -> str:
-    """The text of `variants/schema.json`: any manifest is right by it."""
+    """Make the text of `variants/schema.json`, by which any manifest is right."""
     return _text("Manifests of ortpack-build; written by `ortpack-build schema`", _MANIFESTS)
 
 
 def of(kind: DataFile) -> str:
-    """The text of `variants/schemas/<name>.json`."""
+    """Make the text of `variants/schemas/<name>.json`."""
     return _text(f"{kind.file} of ortpack-build; written by `ortpack-build schema {kind.name} --write`", kind.models)
 
 
 def files() -> dict[str, str]:
-    """Every schema: path below `variants/` → text."""
+    """Make every schema: path below `variants/` → text."""
     return {MANIFESTS: manifests()} | {f"schemas/{kind.name}.json": of(kind) for kind in DATA_FILES}
 
 

@@ -1,4 +1,4 @@
-"""docs/variants.md: what every variant is, where it works and what it needs, out of the manifests."""
+"""Makes docs/variants.md of the manifests: what every variant is, where it works and what it needs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ No GPU was at hand where these were made: "tried" says what was really run.
 
 
 def page(catalog: Catalog) -> str:
-    """The page's text."""
+    """Make the page's text."""
     fallback = catalog.variants[catalog.fallback]
     head = _HEAD.format(fallback=fallback.name, distribution=distribution(fallback.name), priority=fallback.priority)
     rows = ["| extra | what | kind | `device=` | priority | newest | made for |", "| --- " * 7 + "|"]

@@ -26,7 +26,7 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_
 
     @property
     def size(self) -> int:
-        """All of it."""
+        """The bytes of all columns together."""
         return self.code + self.data + self.unwinding
 
 
@@ -41,7 +41,7 @@ class Sizes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def dump(sizes: Sizes) -> bytes:
-    """The file's bytes, a row a line."""
+    """Write the file's bytes, a row a line."""
     head = msgspec.json.encode(msgspec.structs.replace(sizes, rows=()))
     rows = b",\n".join(msgspec.json.encode(row) for row in sizes.rows)
     return head.removesuffix(b"[]}") + b"[\n" + rows + b"\n]}\n"
@@ -91,7 +91,7 @@ class Subsystems(Model, frozen=True):
 
 @cache
 def load() -> Subsystems:
-    """The shipped data.
+    """Read the shipped data.
 
     Raises:
         ManifestError: it has a mistake.

@@ -10,7 +10,7 @@ from ortpack_build.base.data_file import Model, Sha256, Version
 
 
 class ZigEntry(Model, frozen=True):
-    """Zig as a compiler, for every target."""
+    """The flags that zig compiles and links with, for every target."""
 
     flags: Annotated[tuple[str, ...], Meta(description="For compiling")] = ()
     link: Annotated[tuple[str, ...], Meta(description="For LLD itself")] = ()
@@ -26,7 +26,7 @@ class CompilerEntry(Model, frozen=True):
 
 
 class Tool(Model, frozen=True):
-    """A program out of a wheel."""
+    """A program that a build runs, out of a wheel."""
 
     name: Annotated[str, Meta(description="What it is called")]
     host: Annotated[str, Meta(description="Machine that it runs on, a target")]

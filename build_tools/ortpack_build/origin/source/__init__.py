@@ -1,4 +1,4 @@
-"""Stage `sources`: the source tree of an ORT release, from a pinned origin."""
+"""Makes the source tree of an ONNX Runtime release out of pinned archives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`variants/sources/`: what an ORT release is made of and where that comes from.
+"""Reads `variants/sources/`: what a release of ONNX Runtime is made of, and where that comes from.
 
 `onnxruntime-<release>.toml` has what a release differs in, the folder `<release>/` the patches for it, and
 `components.toml` what releases share. `load` makes one value of them.
@@ -63,7 +63,7 @@ class Place(Archive, frozen=True, kw_only=True):
 
     @property
     def archive(self) -> Archive:
-        """What is fetched from there."""
+        """The archive that is fetched from there."""
         own = asdict(self)
         return Archive(**{name: own[name] for name in Archive.__struct_fields__})
 
@@ -120,7 +120,7 @@ class Origin(Struct, frozen=True, kw_only=True):
 
     @property
     def unpinned(self) -> tuple[Archive, ...]:
-        """Archives that may not be used."""
+        """The archives that may not be used, because no SHA-256 of them is known."""
         return tuple(archive for archive in self.archives if archive.fetcher != "nothing" and archive.sha256 is None)
 
 
@@ -155,7 +155,7 @@ class Sources(Struct, frozen=True, kw_only=True):
 
 
 def releases(own: Path | None = None) -> tuple[str, ...]:
-    """Every release that has sources, newest first; `own` is a folder with the user's data files."""
+    """List the releases that have sources, newest first; `own` is a folder with the user's data files."""
     found = {
         path.stem.partition("-")[2] for folder in data_folders(own) for path in folder.glob(f"sources/{_ORT}-*.toml")
     }
@@ -163,7 +163,7 @@ def releases(own: Path | None = None) -> tuple[str, ...]:
 
 
 def default_release(own: Path | None = None) -> str:
-    """The newest release that was compiled and tested.
+    """Find the newest release that was compiled and tested.
 
     Raises:
         UsageError: there is none.
@@ -175,7 +175,7 @@ def default_release(own: Path | None = None) -> str:
 
 
 def load(ort: str, own: Path | None = None) -> Sources:
-    """The sources of one release; `own` is a folder with the user's data files.
+    """Read the sources of one release; `own` is a folder with the user's data files.
 
     Raises:
         UsageError: none are pinned for it.
@@ -213,7 +213,7 @@ _Key = tuple[str, str, str]  # of a place: component, origin, version
 
 
 def _shared(own: Path | None) -> tuple[dict[str, Component], dict[_Key, Place]]:
-    """What components.toml says, in its order."""
+    """Read components and the places that have them from components.toml, in its order."""
     components: dict[str, Component] = {}
     places: dict[_Key, Place] = {}
     for path in (folder / "sources" / "components.toml" for folder in data_folders(own)):
@@ -227,7 +227,7 @@ def _shared(own: Path | None) -> tuple[dict[str, Component], dict[_Key, Place]]:
 
 
 def _used(path: Path, release: ReleaseFile, components: Mapping[str, Component]) -> list[str]:
-    """The components that a release has, in the order of components.toml."""
+    """List the components that a release has, in the order of components.toml."""
     wanted: set[str] = set()
     for index, (origin, entry) in enumerate(release.origins.items()):
         where = f"origins.{origin}.versions"
@@ -255,7 +255,7 @@ def _place(path: Path, origin: str, entry: OriginEntry, name: str, places: Mappi
 
 
 def _patches(folder: Path) -> tuple[SourcePatch, ...]:
-    """The patches of a release, in the order of their names."""
+    """Read the patches of a release, in the order of their names."""
     found = []
     for path in sorted(folder.glob("*.patch")):
         try:

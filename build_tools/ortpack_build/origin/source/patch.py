@@ -1,4 +1,4 @@
-"""Unified diffs, applied to a folder without help from programs that a machine may lack.
+"""Applies unified diffs to a folder, without help from programs that a machine may lack.
 
 Upstream applies its patches with `patch --ignore-whitespace`, whose habits these are: a hunk may have moved, a line
 may differ in its blanks, and up to two lines at either end of a hunk's context may differ altogether.
@@ -37,7 +37,7 @@ class FilePatch:
 
 
 def parse(text: str, *, where: str) -> tuple[FilePatch, ...]:
-    """The changes of a patch whose names have one leading folder (`a/`, `b/`).
+    """Read the changes of a patch whose file names have one leading folder (`a/`, `b/`).
 
     Raises:
         SourceError: it is not a patch that changes existing files.
@@ -90,7 +90,7 @@ def apply(text: str, folder: Path, *, where: str) -> None:
 
 
 def apply_changes(changes: tuple[FilePatch, ...], folder: Path, *, where: str, fuzz: int = 0) -> None:
-    """Apply what was parsed to the files below `folder`; either all of it or nothing.
+    """Apply parsed changes to the files below `folder`; either all of it or nothing.
 
     Args:
         changes: the patch.
@@ -138,7 +138,7 @@ def _patched(data: bytes, file: FilePatch, where: str, fuzz: int) -> bytes:
 
 
 def _find(lines: list[str], hunk: Hunk, expected: int, most: int) -> tuple[int, int, int] | None:
-    """Line index where the hunk fits, and how many context lines at its head and tail were left out for it."""
+    """Find the line where a hunk fits, and how much context at its head and tail was left out for it."""
     leading = next((i for i, (sign, _) in enumerate(hunk.lines) if sign != " "), len(hunk.lines))
     trailing = next((i for i, (sign, _) in enumerate(reversed(hunk.lines)) if sign != " "), 0)
     blanks = [_blank(line) for line in lines]

@@ -1,4 +1,4 @@
-"""ORT's kernel tables, turned from static arrays into arrays that are chosen at link time.
+"""Turns ORT's kernel tables from static arrays into arrays that are chosen at link time.
 
 Upstream registers kernels from function-local tables of pointers. `externalise` rewrites a source file so that each
 table becomes two arrays with C linkage:

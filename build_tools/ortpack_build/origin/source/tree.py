@@ -1,4 +1,4 @@
-"""Source trees: every component of a release, fetched, unpacked, patched, and kept in the cache."""
+"""Makes source trees: fetches, unpacks and patches the components of a release, and keeps the result in the cache."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class SourceTree:
 def obtain(
     sources: Sources, context: Context, *, origin: str = "auto", path: Path | None = None, modified: bool = False
 ) -> SourceTree:
-    """The source tree of a release.
+    """Make the source tree of a release, or take it from the cache.
 
     Args:
         sources: the release.
@@ -122,7 +122,7 @@ def _from_origin(sources: Sources, name: str, path: Path | None, context: Contex
 
 
 def _key(sources: Sources, needed: Sequence[Archive], user: str) -> str:
-    """The hash of all that goes into a tree, or the key that the same tree had before its data were written otherwise.
+    """Hash all that goes into a tree; a tree that was made before its data were written otherwise keeps the key it had.
 
     Kits are found by it, and compiling one takes half an hour.
     """
@@ -133,7 +133,7 @@ def _key(sources: Sources, needed: Sequence[Archive], user: str) -> str:
 
 
 def _archives(name: str, origin: Origin, needed: Sequence[Archive], context: Context) -> dict[str, Path]:
-    """The archives by component, each checked against its SHA-256."""
+    """Fetch the archives, each checked against its SHA-256; returns them by component."""
     found: dict[str, Path] = {}
     for archive in needed:
         if archive.fetcher == "pip":
@@ -160,7 +160,7 @@ def _download(archive: Archive, file: Path, *, report: Reporter) -> None:
 
 
 def _packages(name: str, origin: Origin, packages: Sequence[Archive], context: Context) -> dict[str, Path]:
-    """Archives from apt: those that the cache lacks are fetched together."""
+    """Fetch archives with apt: those that the cache lacks in one go."""
     missing = [archive for archive in packages if not _intact(context.cache.path("artifacts", _hash(archive)), archive)]
     with tempfile.TemporaryDirectory(prefix="ortpack-apt-") as temporary:
         complaints = ""
@@ -192,7 +192,7 @@ def _packages(name: str, origin: Origin, packages: Sequence[Archive], context: C
 
 
 def _kept(archive: Archive, context: Context, get: Callable[[Path], None]) -> Path:
-    """The archive's file in the cache, got by `get(file)` if it isn't there, and checked."""
+    """Find an archive's file in the cache; if it isn't there, get it by `get(file)` and check it."""
 
     def make(folder: Path) -> None:
         get(folder / archive.file)
@@ -272,7 +272,7 @@ def _externalise(sources: Sources, tree: Path) -> tuple[Table, ...]:
 
 
 def check_version(sources: Sources, tree: Path) -> None:
-    """Whether an onnxruntime tree says that it is the release.
+    """Check that an onnxruntime tree says that it is the release.
 
     Raises:
         SourceError: it is another one, or no such tree.
@@ -285,7 +285,7 @@ def check_version(sources: Sources, tree: Path) -> None:
 
 
 def check_user_tree(sources: Sources, tree: Path, *, modified: bool) -> None:
-    """Whether a tree of the user's is the release, unchanged unless `modified`.
+    """Check that a tree of the user's is the release, unchanged unless `modified`.
 
     Raises:
         SourceError: it is another release, lacks a folder, or differs.
@@ -302,7 +302,7 @@ def check_user_tree(sources: Sources, tree: Path, *, modified: bool) -> None:
 
 
 def digest(folder: Path) -> str:
-    """SHA-256 over the sorted lines "<sha256>  <path>" of all files below a folder; a link counts as its target."""
+    """Hash a folder: SHA-256 over the sorted lines "<sha256>  <path>" of its files; a link counts as its target."""
     total = hashlib.sha256()
     files = sorted(
         (path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if ".git" not in path.parts

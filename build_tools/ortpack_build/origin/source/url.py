@@ -1,4 +1,4 @@
-"""Archives from an address."""
+"""Downloads archives from an address."""
 
 from __future__ import annotations
 
