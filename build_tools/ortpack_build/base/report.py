@@ -2,6 +2,8 @@
 
 On a terminal rich draws the running step in place; elsewhere each step is a line when it starts and one when it
 ends, so that a log reads well. Standard output is left to results.
+
+Texts hold names that users gave: nothing in them is ever markup, an emoji or something to highlight.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -17,6 +19,9 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+
+_VERBATIM: Final[dict[str, Any]] = {"markup": False, "emoji": False, "highlight": False}
 
 
 @dataclass(kw_only=True)
@@ -40,7 +45,7 @@ class Step:
 class Reporter:
     """Writes to `console`; make one a process and hand it down."""
 
-    console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
+    console: Console = field(default_factory=lambda: Console(stderr=True, **_VERBATIM))
     clock: Callable[[], float] = time.monotonic
     _depth: int = 0
 
@@ -60,10 +65,10 @@ class Reporter:
             if self.live and not nested:  # one live display at a time
                 progress = Progress(
                     SpinnerColumn(),
-                    TextColumn("{task.description}"),
+                    TextColumn("{task.description}", markup=False),
                     BarColumn(bar_width=24),
                     TimeElapsedColumn(),
-                    TextColumn("{task.fields[text]}"),
+                    TextColumn("{task.fields[text]}", markup=False),
                     console=self.console,
                     transient=True,
                 )
@@ -97,7 +102,7 @@ class Reporter:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Lines under headings, on standard output; in a pipe nothing is cut off or wrapped."""
-        console = Console(highlight=False, markup=False)
+        console = Console(**_VERBATIM)
         if console.is_terminal:
             table = Table(*columns, box=None, pad_edge=False)
             for row in rows:
@@ -110,7 +115,7 @@ class Reporter:
             print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
     def _line(self, text: str) -> None:
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(text, **_VERBATIM, soft_wrap=True)
 
 
 def _show_in(progress: Progress, task: TaskID) -> Callable[[float | None, float | None, str], None]:

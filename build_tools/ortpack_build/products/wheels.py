@@ -145,7 +145,7 @@ class _Display:
 
     def __enter__(self) -> _Display:
         if self.report.live:
-            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24))
+            columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=24))
             progress = Progress(
                 *columns, MofNCompleteColumn(), TimeElapsedColumn(), console=self.report.console, transient=True
             )

@@ -55,3 +55,32 @@ def test_long_lines_are_not_broken() -> None:
     report, stream = reporter(terminal=False)
     report.error("word " * 60)
     assert len(stream.getvalue().splitlines()) == 1
+
+
+NAME = "a:x:[red]b.onnx"  # of a file: an emoji and a colour, if it were markup
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_names_are_shown_as_they_are(terminal: bool) -> None:
+    report, stream = reporter(terminal=terminal)
+    with report.step(f"Converting {NAME}") as step:
+        step.advance(1, 2, f"at {NAME}")
+        step.detail(f"made {NAME}")
+    report.note(f"note {NAME}")
+    report.warning(NAME)
+    report.error(f"There is no file {NAME}.")
+    text = stream.getvalue()
+    for said in ("Converting", "made", "note", "warning:", "There is no file", *(["at"] if terminal else [])):
+        assert f"{said} {NAME}" in text
+    assert "❌" not in text
+    assert "\x1b[31m" not in text
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_names_in_a_table_are_shown_as_they_are(
+    terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    reporter(terminal=terminal)[0].table(["file", "size"], [[NAME, "3"]])
+    assert NAME in capsys.readouterr().out
