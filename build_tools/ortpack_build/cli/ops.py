@@ -15,7 +15,7 @@ from ortpack_build.ops import full_runtime, needs
 
 if TYPE_CHECKING:
     import argparse
-    from functools import _lru_cache_wrapper
+    from collections.abc import Callable
 
     from ortpack_build.base.report import Reporter
     from ortpack_build.catalog.model import Catalog
@@ -88,11 +88,11 @@ def _ops(options: argparse.Namespace, report: Reporter) -> int:
         flavour=options.flavour,
         arch=_arch(options, catalog),
         custom_ops=tuple(options.custom_ops),
+        ort=full_runtime.release(catalog, options.ort),
     )
     full = _full(options, catalog, report)
     found = needs.needed(request, full, common.context(options, report))
-    release = full().ort if full.cache_info().currsize else None  # not fetched only to name it
-    text = needs.text(found, request, release)
+    text = needs.text(found, request)
     if options.output is None:
         print(text, end="")
         return 0
@@ -120,7 +120,7 @@ def _convert(options: argparse.Namespace, report: Reporter) -> int:
     return 0
 
 
-def _full(options: argparse.Namespace, catalog: Catalog, report: Reporter) -> _lru_cache_wrapper[FullRuntime]:
+def _full(options: argparse.Namespace, catalog: Catalog, report: Reporter) -> Callable[[], FullRuntime]:
     """Gives the full runtime, fetched when it is first asked for."""
     context = common.context(options, report)
     return functools.cache(lambda: full_runtime.obtain(catalog, context, options.ort))

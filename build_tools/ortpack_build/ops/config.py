@@ -32,6 +32,7 @@ _SPACE = re.compile(r"\s*")
 _LINE = re.compile(r"\r\n|\r|\n")
 _OPSET = re.compile(r"[0-9]{1,9}")
 _KEYS = ("inputs", "outputs", "custom")
+_RELEASE = re.compile(r"^# For the \w+ flavour on \w+, ONNX Runtime (\d+(?:\.\d+)+), by ortpack-build ", re.MULTILINE)
 _BINARY = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _INDEX_LIMIT = 1 << 16
 
@@ -51,6 +52,21 @@ def read(path: Path, vocabulary: Vocabulary | None = None) -> OpSet:
     if binary := _BINARY.search(text):
         raise _no_text(path, binary.start())
     return parse(text, name=str(path), vocabulary=vocabulary)
+
+
+def head(flavour: str, arch: str, release: str | None, version: str) -> str:
+    """The comment that ortpack-build of some version begins a config with."""
+    stated = f", ONNX Runtime {release}" if release else ""
+    return f"For the {flavour} flavour on {arch}{stated}, by ortpack-build {version}, from:"
+
+
+def release_of(path: Path) -> str | None:
+    """The release of ONNX Runtime that the config's head states; None where it states none, or can't be read."""
+    try:
+        found = _RELEASE.search(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return found[1] if found else None
 
 
 def _no_text(path: Path, at: int) -> OpConfigError:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ortpack_build.base import process
-from ortpack_build.base.errors import ModelError, ToolError, UsageError
+from ortpack_build.base.errors import ModelError, ToolError, UsageError, nearest
+from ortpack_build.base.tags import version_key
 from ortpack_build.catalog import host, spec
 from ortpack_build.origin import prebuilt
+from ortpack_build.origin import source as origin_source
 from ortpack_build.origin.pip_wheel import fetch
 
 if TYPE_CHECKING:
@@ -108,23 +110,40 @@ class FullRuntime:
         raise ToolError(f"Running ONNX Runtime {self.ort} on {model} failed: {reply.last}")
 
 
+def release(catalog: Catalog, wanted: str | None = None) -> str:
+    """The release that models are converted and examined for: the wanted one, or that of kits, which run them.
+
+    Raises:
+        UsageError: there is no such release.
+    """
+    if wanted is None:
+        return origin_source.default_release(catalog.own)
+    variant = catalog.variants[catalog.fallback]
+    known = {*origin_source.releases(catalog.own)}
+    known.update(*(spec.releases(catalog, variant, target) for target in catalog.targets))
+    if wanted not in known:
+        names = sorted(known, key=version_key, reverse=True)
+        raise UsageError(f"There is no release {wanted} of ONNX Runtime here.", hint=nearest(wanted, names))
+    return wanted
+
+
 def obtain(catalog: Catalog, context: Context, ort: str | None = None) -> FullRuntime:
     """Get the full runtime of a release for this machine, from the cache or from pip's index.
 
     Args:
         catalog: the manifests.
         context: of the stages; its cache keeps it.
-        ort: release; the newest one that is pinned for this machine if None.
+        ort: release; as `release` has it if None.
 
     Raises:
-        UsageError: nothing is pinned for this machine.
+        UsageError: the release is not pinned for this machine.
         FetchError: it can't be had.
     """
     machine = host.detect()
     target = machine.target(catalog.targets)
     if target is None:
         raise UsageError(f"There is no official runtime for this machine ({machine.os} {machine.arch}).")
-    resolved = spec.resolve(catalog, catalog.fallback, target, ort)
+    resolved = spec.resolve(catalog, catalog.fallback, target, ort or release(catalog))
     source = resolved.source
     if not isinstance(source, spec.Prebuilt):
         raise UsageError(f"There is no official runtime of ONNX Runtime {resolved.version} for this machine.")

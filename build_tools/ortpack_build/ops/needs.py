@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from ortpack_build import __version__
-from ortpack_build.base.errors import OpConfigError, UsageError, storage_error
-from ortpack_build.ops import closure, config, convert, models, vocabulary
+from ortpack_build.base.errors import ModelError, OpConfigError, UsageError, storage_error
+from ortpack_build.ops import closure, config, convert, models, ort_model, vocabulary
 from ortpack_build.ops.opset import Need, union
 from ortpack_build.ops.results_cache import Found, ModelResults
 
@@ -40,6 +40,7 @@ class OperatorQuery:
         flavour: of the runtime that is to run the models: `onnx` optimizes them itself, `ort` takes them converted.
         arch: of the target.
         custom_ops: libraries that bring operators of the user's.
+        ort: release of the runtime; None where that does not matter.
     """
 
     models: tuple[Path, ...] = ()
@@ -47,6 +48,7 @@ class OperatorQuery:
     flavour: Flavour
     arch: str
     custom_ops: tuple[Path, ...] = ()
+    ort: str | None = None
 
     @property
     def goal(self) -> closure.Goal:
@@ -81,14 +83,16 @@ def examine(request: OperatorQuery, full: Callable[[], FullRuntime], context: Co
     Args:
         request: the question.
         full: returns the full runtime; called only if a model has to be optimized or converted.
-        context: of the stages; its cache keeps results, so that a model is examined once.
+        context: of the stages; its cache keeps results, so that a model is examined once, its reporter says what was
+            made for, or by, another release.
 
     Raises:
         OpConfigError: a config has a mistake, or nothing is needed at all.
-        ModelError: a model can't be read, or ONNX Runtime refuses it.
+        ModelError: a model can't be read, or ONNX Runtime refuses it, or is too new for it.
         ToolError: the loader or the `onnx` package is missing.
     """
     _check_files(request.custom_ops)
+    _check_releases(request, context.report)
     goal = request.goal
     configs = {path: closure.of_runtime(config.read(path, goal.vocabulary), goal) for path in request.configs}
     sets = list(configs.values())
@@ -113,11 +117,10 @@ def examine(request: OperatorQuery, full: Callable[[], FullRuntime], context: Co
     return Examined(ops=result, nodes={path: dict(one.nodes) for path, one in found.items()}, configs=configs)
 
 
-def text(result: OpSet, request: OperatorQuery, ort: str | None) -> str:
+def text(result: OpSet, request: OperatorQuery) -> str:
     """Write an op-config whose head names the models, configs and release that it comes from."""
     sources = [f"- {path.name}" for path in sorted({*request.models, *request.configs}, key=lambda path: path.name)]
-    release = f", ONNX Runtime {ort}" if ort else ""
-    head = f"For the {request.flavour} flavour on {request.arch}{release}, by ortpack-build {__version__}, from:"
+    head = config.head(request.flavour, request.arch, request.ort, __version__)
     return config.write(result, comments=[head, *sources])
 
 
@@ -193,6 +196,34 @@ def _of_model(path: Path, flavour: Flavour, results: ModelResults, report: Repor
 def _nodes(uses: Sequence[Use]) -> tuple[tuple[Need, str], ...]:
     found = {Need(use.operator.domain, use.opset, use.operator.name): use.node for use in reversed(uses)}
     return tuple(sorted(found.items()))
+
+
+def _check_releases(request: OperatorQuery, report: Reporter) -> None:
+    """Say which configs and ORT-format models are of another release; refuse a model that the runtime can't read.
+
+    Raises:
+        ModelError: the format of a model is too old for a minimal build.
+    """
+    for path in request.configs:
+        made_for = config.release_of(path)
+        if request.ort is not None and made_for not in (None, request.ort):
+            report.warning(
+                f"{path} was written for ONNX Runtime {made_for}, this is for {request.ort}: an operator that only the "
+                f"optimizers of {request.ort} put in may be missing. `ortpack-build ops` with the models makes it anew."
+            )
+    for path in request.models:
+        version = ort_model.version_of(path.read_bytes()) if models.format_of(path) == "ort" else None
+        if version in (None, ort_model.NEWEST):
+            continue
+        made_by = f"{path} was converted by ONNX Runtime {ort_model.VERSIONS[version]} (format {version})"
+        if request.flavour == "ort" and version not in ort_model.MINIMAL:
+            raise ModelError(
+                f"{made_by}, which no minimal build reads.",
+                hint="Convert the .onnx model that it was made of: ortpack-build convert.",
+            )
+        report.warning(
+            f"{made_by}: it loads, without what newer releases optimize. `ortpack-build convert` makes it anew."
+        )
 
 
 def _check_files(paths: Sequence[Path]) -> None:

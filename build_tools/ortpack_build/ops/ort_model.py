@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 IDENTIFIER = b"ORTM"  # bytes 4 to 8
-VERSIONS = ("4", "5", "6")  # of the format, that ONNX Runtime since 1.11 reads; minimal builds read 5 and later
+# Version of the format → the releases that write it (onnxruntime/core/flatbuffers/ort_format_version.h). Newer releases
+# read what older ones wrote, never the other way round; but only full builds read 4, which names kernels by hashes.
+VERSIONS = {"4": "1.8 to 1.12", "5": "1.13 to 1.15", "6": "1.16 or newer"}
+NEWEST = list(VERSIONS)[-1]
+MINIMAL = tuple(VERSIONS)[1:]  # those that minimal builds read
 
 _UNKNOWN = (Value(type=None),) * 8  # more than there are indices whose types count
 _DEPTH = 64  # of graphs in graphs, and of sequences in sequences
@@ -40,6 +44,15 @@ class OrtModel:
 def is_ort_model(head: bytes) -> bool:
     """Whether a file that starts with these bytes (eight or more) is of this format."""
     return head[4:8] == IDENTIFIER
+
+
+def version_of(data: bytes) -> str | None:
+    """The version of the format that a model states; None if it states none that is known, which `read` will say."""
+    try:
+        version = root(data).text(fbs.InferenceSession.ORT_VERSION) if is_ort_model(data) else ""
+    except DamagedError:
+        return None
+    return version if version in VERSIONS else None
 
 
 def read(data: bytes, *, where: str) -> OrtModel:

@@ -237,6 +237,7 @@ def _examined(job: _Job, converted: _Converted) -> Examined:
         flavour=job.kit.request.flavour,
         arch=job.arch,
         custom_ops=request.custom_ops,
+        ort=job.kit.ort,
     )
     return needs.examine(query, job.full, context)
 
