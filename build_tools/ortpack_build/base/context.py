@@ -1,4 +1,4 @@
-"""What every stage takes from the outside."""
+"""The context of a command, which every stage takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What the stages take from the outside.
+    """What the stages take from the outside: where they keep things, where they report, what programs they start see.
 
     Attributes:
         cache: where fetched and made things are kept.

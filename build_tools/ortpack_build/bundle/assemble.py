@@ -1,4 +1,4 @@
-"""A bundle: a folder that is ready to run, made of loose native libraries, with `runtime.json`.
+"""Assembles a bundle: a folder that is ready to run, made of loose native libraries, with `runtime.json`.
 
 An extension has its libraries beside those of the runtime that it extends, where ONNX Runtime looks for them; a
 plugin has none, they are in its vendor's wheel.
@@ -53,7 +53,7 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
     """
     folder = root / place(spec)
     folder.mkdir(parents=True)
-    # Nothing to import, but tools that check wheels take a folder without a module for a mistake.
+    # There is nothing to import, but tools that check wheels take a folder without a module for a mistake.
     modules = parts.modules or {
         "__init__.py": f'"""{spec.summary}: native files that the ortpack loader opens."""\n'.encode()
     }
@@ -100,12 +100,12 @@ def assemble(spec: Spec, parts: Parts, root: Path) -> Bundle:
 
 
 def place(spec: Spec) -> str:
-    """The runtime's folder in a wheel and below site-packages."""
+    """Return the runtime's folder in a wheel and below site-packages."""
     return spec.package.replace(".", "/") if spec.package else f"{FOLDER}/{spec.name}"
 
 
 def with_verification(bundle: Bundle, verification: Verification) -> Bundle:
-    """The bundle, saying what came of a proof.
+    """Write into the bundle's runtime.json what came of a proof, and return the bundle.
 
     Raises:
         OSError: writing failed.
@@ -116,7 +116,7 @@ def with_verification(bundle: Bundle, verification: Verification) -> Bundle:
 
 
 def check_place(folder: Path) -> None:
-    """That `place_files` may write there.
+    """Check that `place_files` may write there.
 
     Raises:
         UsageError: something else is there.
@@ -167,7 +167,7 @@ def _plugin(spec: Spec) -> Plugin | UnsetType:
 
 
 def _check_exports(spec: Spec, parts: Parts) -> None:
-    """That the vendor's library can be registered: `verify` will not have it at hand."""
+    """Check that the vendor's library can be registered; `verify` can't, since the wheel does not hold it."""
     for file in spec.files:
         missing = set(file.exports) - inspect(parts.libraries[file.name], spec.machine).exports
         if missing:

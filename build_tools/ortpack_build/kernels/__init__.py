@@ -1,1 +1,1 @@
-"""ORT's CPU kernels: the tables that register them, and the index of a kit."""
+"""Stage `kernels`: which kernels a kit has, which of them a runtime needs, and what its library can be without."""

@@ -1,4 +1,4 @@
-"""The kernels of a kit: read from its objects, so that they are what the compiler saw."""
+"""Reads the kernels of a kit from its objects, not from the sources: so they are those that the compiler saw."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class KernelId(Struct, frozen=True, kw_only=True):
         return f"{self.domain}:{self.op}" if self.domain else self.op
 
     def serves(self, opset: int) -> bool:
-        """Whether it implements the operator as of that opset."""
+        """Tell whether it implements the operator as of that opset."""
         return self.since <= opset and (self.until is None or opset <= self.until)
 
 
 def parse_symbol(symbol: str, table: str) -> KernelId:
-    """The registration that a mangled function name stands for.
+    """Return the registration that a mangled function name stands for.
 
     Raises:
         SourceError: the name is not of the known form.
@@ -82,7 +82,7 @@ def parse_symbol(symbol: str, table: str) -> KernelId:
 
 
 def _types(text: str) -> tuple[str, ...]:
-    """The types in the name of a registration; a suffix that is no list of types is kept whole."""
+    """Return the types in the name of a registration; a suffix that is no list of types is kept whole."""
     types: list[str] = []
     rest = text
     while rest:
@@ -95,7 +95,7 @@ def _types(text: str) -> tuple[str, ...]:
 
 
 def read_index(archives: Sequence[Path], tables: Iterable[Table]) -> tuple[KernelId, ...]:
-    """Every kernel that the objects register, checked against the tables of the sources.
+    """Read every kernel that the objects register, and check them against the tables of the sources.
 
     Raises:
         SourceError: a table is missing or twice, its count is not that of the sources, or a kernel is not defined.
@@ -126,7 +126,7 @@ def read_index(archives: Sequence[Path], tables: Iterable[Table]) -> tuple[Kerne
 
 
 def _tables(archives: Iterable[Archive]) -> dict[str, list[str]]:
-    """Table → the functions in it, in order: the relocations of its section."""
+    """Return table → the functions in it, in order, from the relocations of its section."""
     import lief  # noqa: PLC0415 - slow, and a kit that is made has its index
 
     found: dict[str, list[tuple[int, str]]] = {}

@@ -1,4 +1,4 @@
-"""Which kernels serve an operator set, and the C source of the tables that register them."""
+"""Selects the kernels that serve an operator set, and writes the C source of the tables that register them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def tables_source(tables: Sequence[Table], kernels: Iterable[KernelId]) -> str:
-    """Defines the array and the count of every table.
+    """Write the C source that defines the array and the count of every table.
 
     Args:
         tables: of the kit.
@@ -46,7 +46,7 @@ class Selection:
 
 
 def select(kernels: Sequence[KernelId], ops: OpSet) -> Selection:
-    """The kernels of a kit that are needed, and no others.
+    """Select the kernels of a kit that are needed, and no others.
 
     A kernel serves a need when domain, operator and opset are right and, if both the kernel's name and the operator
     set say something of types, they have one in common. Where types would leave a need without any kernel they are
@@ -69,7 +69,7 @@ def select(kernels: Sequence[KernelId], ops: OpSet) -> Selection:
 
 
 def _typed(kernel: KernelId, need: Need, ops: OpSet) -> bool:
-    """Whether the types that the operator is used with may be this kernel's."""
+    """Tell whether a kernel serves types that the operator is used with."""
     types = ops.types_of(need.operator)
     names = _types(kernel)
     if not names or not _allowed(kernel, ops):
@@ -86,7 +86,7 @@ def _allowed(kernel: KernelId, ops: OpSet) -> bool:
 
 
 def _types(kernel: KernelId) -> tuple[str, ...]:
-    """The types in the kernel's name as configs name them; () if there are none, or others."""
+    """Return the types in the kernel's name as configs name them; none if a config can't name them all."""
     names = tuple(_SPELLED.get(name, name) for name in kernel.types)
     return names if set(names) <= set(TYPES) else ()
 
@@ -95,7 +95,7 @@ _SPELLED = {"string": "std::string"} | {f"{u}int{n}": f"{u}int{n}_t" for u in ("
 
 
 def described(kernel: KernelId) -> str:
-    """A kernel for readers: `ai.onnx;11-21;Conv`, `ai.onnx;13;Abs<float>` for one of the newest version."""
+    """Describe a kernel for readers: `ai.onnx;11-21;Conv`, `ai.onnx;13;Abs<float>` for one of the newest version."""
     until = f"-{kernel.until}" if kernel.until is not None else ""
     types = f"<{','.join(kernel.types)}>" if kernel.types else ""
     return f"{kernel.domain or ONNX};{kernel.since}{until};{kernel.op}{types}"

@@ -1,4 +1,4 @@
-"""Type reduction: kernels that serve many types are compiled for those that are needed.
+"""Writes the lists of types that kernels are compiled for, where types are reduced.
 
 Some of ONNX Runtime's sources ask `op_kernel_type_control.h` which types an input or output of an operator may have; a
 file of overrides answers, in the words that upstream's own tools write into it.
@@ -35,12 +35,12 @@ class Argument(NamedTuple):
     number: int
 
     def __str__(self) -> str:
-        """For readers: `ai.onnx;Cast;output 0`."""
+        """Write it for readers: `ai.onnx;Cast;output 0`."""
         return f"{self.operator.domain};{self.operator.name};{self.side.lower()} {self.number}"
 
 
 def asked(source: str) -> frozenset[Argument]:
-    """The arguments whose types a C++ source file asks for."""
+    """Find the arguments whose types a C++ source file asks for."""
     return frozenset(
         Argument(Operator(DOMAINS[found["domain"]] or ONNX, found["op"]), found["side"], int(found["index"]))
         for found in _ASKS.finditer(source)
@@ -49,14 +49,14 @@ def asked(source: str) -> frozenset[Argument]:
 
 
 def allowed(ops: OpSet, arguments: Iterable[Argument]) -> dict[Argument, tuple[str, ...]]:
-    """The types that `ops` leaves these arguments, sorted; without those that may have any."""
+    """Return the types that `ops` leaves these arguments, sorted; arguments that may have any type are left out."""
     known = _by_argument(ops)
     found = {argument: known.get(argument, ops.allowed) for argument in sorted(arguments)}
     return {argument: tuple(sorted(types)) for argument, types in found.items() if types is not None}
 
 
 def overrides(ops: OpSet) -> tuple[str, ...]:
-    """The lines of C++ that upstream's tools write for an operator config that says the same."""
+    """Write the lines of C++ that upstream's tools write for an operator config that says the same."""
     if ops.allowed is not None:
         return (f"ORT_SPECIFY_OP_KERNEL_GLOBAL_ALLOWED_TYPES({', '.join(sorted(ops.allowed))});",)
     return tuple(
@@ -78,7 +78,7 @@ def _by_argument(ops: OpSet) -> Mapping[Argument, frozenset[str]]:
 
 
 def inserted(text: str, lines: Iterable[str]) -> str:
-    """The file of overrides with these lines, in place of any that it has.
+    """Return the text of the file of overrides with these lines, in place of any that it has.
 
     Raises:
         SourceError: it has no place for them.

@@ -1,4 +1,4 @@
-"""Code that nothing in a library can reach, but that MLAS's tables would keep in it.
+"""Finds code that nothing in a library can reach, but that MLAS's tables would keep in it.
 
 MLAS fills in one structure for the processor at hand, MLAS_PLATFORM: pointers to functions, and to tables of them. So
 one constructor refers to the code of every precision and every quantization, whatever the kernels of the library need.
@@ -55,7 +55,7 @@ class RemovableCode(Struct, frozen=True, kw_only=True):
 
 
 def find(ort: Path, archives: Iterable[Path]) -> tuple[RemovableCode, ...]:
-    """What the libraries of a kit may be without.
+    """Find what the libraries of a kit may be without.
 
     Args:
         ort: ONNX Runtime's tree.
@@ -95,7 +95,7 @@ def find(ort: Path, archives: Iterable[Path]) -> tuple[RemovableCode, ...]:
 
 
 def still_removable(candidates: Collection[RemovableCode], pieces: Iterable[Piece]) -> list[RemovableCode]:
-    """Those of `candidates` that a library is fine without.
+    """Return those of `candidates` that a library still does without: it has none of their readers.
 
     Args:
         pieces: of the library's link.
@@ -115,7 +115,7 @@ def _sources(folder: Path) -> dict[str, str]:
 
 
 def _stored(sources: Mapping[str, str]) -> dict[str, set[str]]:
-    """Symbol → the fields that it is stored in."""
+    """Return symbol → the fields that it is stored in."""
     stored: dict[str, set[str]] = defaultdict(set)
     for name in (_PLATFORM, _HEADER):
         for found in _STORED.finditer(sources.get(name, "")):
@@ -124,13 +124,13 @@ def _stored(sources: Mapping[str, str]) -> dict[str, set[str]]:
 
 
 def _getters(sources: Mapping[str, str]) -> dict[str, str]:
-    """Functions, as the linker sees them, that read one field → the field."""
+    """Return function that reads one field, as the linker names it → the field."""
     found = (match for text in sources.values() for match in _GETTER.finditer(text))
     return {f"_Z{len(match['name'])}{match['name']}v": match["field"] for match in found}
 
 
 def _readers(field: str, sources: Mapping[str, str]) -> set[str]:
-    """The files that read a field, themselves or through a header of theirs."""
+    """Find the files that read a field, themselves or through a header of theirs."""
     use = re.compile(rf"(?:->|\.)\s*{field}\b")
     readers = {name for name, text in sources.items() if name != _PLATFORM and use.search(text)}
     while True:
@@ -145,7 +145,7 @@ def _readers(field: str, sources: Mapping[str, str]) -> set[str]:
 
 
 def _objects(archives: Iterable[Path]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Of the static library with the constructor: each object's name, and its (section, symbol) references."""
+    """Give each object of the static library with the constructor: its name, and its (section, symbol) references."""
     import lief  # noqa: PLC0415 - slow, and a kit that is made has its removable code
 
     for path in archives:

@@ -1,4 +1,4 @@
-"""Compiling a kit: CMake and ninja run in a work folder that survives a killed build, then the kit's folder is made."""
+"""Compiles a kit: CMake and ninja run in a work folder that survives a killed build, then the kit's folder is made."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def make(build: KitBuild, context: Context) -> Kit:
-    """The kit, from the cache or compiled into it.
+    """Return the kit, from the cache or compiled into it.
 
     A build that was killed or failed goes on where it was. Builders of one kit wait for each other.
 

@@ -1,4 +1,4 @@
-"""The format of a kit: a folder with ONNX Runtime compiled for one target, not yet linked.
+"""Reads and writes the format of a kit: a folder with ONNX Runtime compiled for one target, not yet linked.
 
 kit.json      what it is, what it was made with and of, and the SHA-256 of every other file
 kernels.json  the kernels that it has
@@ -100,7 +100,7 @@ def _listing(folder: Path) -> list[str]:
 
 
 def read(folder: Path) -> Kit:
-    """A kit, every byte of it checked.
+    """Read a kit, and check every byte of it.
 
     Raises:
         KitError: it is no kit, or a file is missing, changed or more than it says.
@@ -111,7 +111,7 @@ def read(folder: Path) -> Kit:
 
 
 def read_checked(folder: Path) -> Kit:
-    """A kit whose bytes were checked a moment ago, by `read`: they are not read again.
+    """Read a kit whose bytes need no check: `read` did that a moment ago, or it was made just now.
 
     Raises:
         KitError: it is no kit.

@@ -67,7 +67,7 @@ class Pace:
     _seen: deque[tuple[float, float]] = field(default_factory=lambda: deque([(0.0, 0.0)]))  # seconds, effort until then
 
     def left(self, what: str, seconds: float) -> float | None:
-        """Seconds to go, now that one more step is done and `seconds` have gone by since the start."""
+        """Return the seconds to go, now that one more step is done and `seconds` have gone by since the start."""
         self._spent += self.effort(what)
         self._seen.append((seconds, self._spent))
         while len(self._seen) > 2 and self._seen[1][0] < seconds - _RECENT:
@@ -91,7 +91,8 @@ class Log:
         if status := _STATUS.match(line):
             self._failing = False
             return int(status[1]), int(status[2]), line[status.end() :].rstrip("\n")
-        if line.startswith("FAILED: ") and not self.failure:  # the first; others may follow from those under way
+        # Only the first failure is kept: commands that were under way may fail after it.
+        if line.startswith("FAILED: ") and not self.failure:
             self._failing = True
         elif line.startswith(("FAILED: ", "ninja: ")):
             self._failing = False
@@ -101,7 +102,7 @@ class Log:
         return None
 
     def explain(self) -> str:
-        """The command that failed and its errors; if none did, the last lines."""
+        """Return the command that failed and its errors; if none did, the last lines."""
         if not self.failure:
             return "\n".join(self.tail)
         head, output = self.failure[:2], self.failure[2:]
@@ -109,7 +110,7 @@ class Log:
 
 
 def _errors(output: Sequence[str]) -> Iterable[str]:
-    """The lines of a compiler's output that matter: from its first error on."""
+    """Return the lines of a compiler's output that matter: from its first error on."""
     first = next((index for index, line in enumerate(output) if re.search(r"\berror\b", line)), 0)
     shown = output[first : first + _SHOWN]
     return [*shown, f"({len(output) - len(shown)} more lines)"] if len(output) > len(shown) else shown

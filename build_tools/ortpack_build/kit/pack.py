@@ -1,4 +1,4 @@
-"""A kit as one file: a tar file, compressed with zstd, the same bytes for the same kit."""
+"""Packs a kit as one file, a tar file compressed with zstd: the same bytes for the same kit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHUNK = 1 << 16
 
 
 def file_name(kit: Kit) -> str:
-    """The file name of a packed kit."""
+    """Name the file of a packed kit."""
     about = kit.about
     kind = about.flavour if about.exceptions else f"{about.flavour}-noexcept"
     return f"ortpack-kit-{about.target}-{kind}-{about.ort_version}.tar.zst"
@@ -59,7 +59,7 @@ def pack(kit: Kit, folder: Path) -> Path:
 
 
 def unpack(file: Path, cache: Cache) -> Kit:
-    """The kit in a packed file, unpacked in the cache and checked.
+    """Unpack the kit of a packed file in the cache, and check it.
 
     Raises:
         ArchiveError: the file is damaged or unsafe.

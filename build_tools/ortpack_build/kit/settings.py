@@ -88,7 +88,7 @@ class TargetEntry(Model, frozen=True):
 
     @property
     def zig_target(self) -> str:
-        """zig's name of it with the baseline."""
+        """Zig's name of the target, with the baseline."""
         return self.zig.format(baseline=self.baseline)
 
     @property
@@ -131,7 +131,7 @@ class Kits(Model, frozen=True):
     tools: Annotated[tuple[Tool, ...], Meta(description="Programs from PyPI that a build runs")]
 
     def target(self, name: str) -> TargetEntry:
-        """The entry of a target.
+        """Return the entry of a target.
 
         Raises:
             UsageError: kits are not made for it.
@@ -141,7 +141,7 @@ class Kits(Model, frozen=True):
         return self.targets[name]
 
     def processor(self, target: str) -> Processor:
-        """The processor of a target.
+        """Return the processor of a target.
 
         Raises:
             UsageError: kits are not made for it.
@@ -149,11 +149,11 @@ class Kits(Model, frozen=True):
         return self.processors[self.target(target).processor]
 
     def effort_of(self, step: str) -> float:
-        """How long a step of a build takes relative to others, by the file that it makes; 0 if no entry matches."""
+        """Tell how long a step takes relative to others, by the file that it makes; 0 if no entry matches."""
         return next((entry.weight for entry in self.effort if re.search(entry.files, step)), 0.0)
 
     def with_baseline(self, name: str, baseline: str) -> Kits:
-        """These settings with another oldest libc for a target.
+        """Return these settings with another oldest libc for a target.
 
         Raises:
             UsageError: kits are not made for it, its libc can't be chosen, or that is no version.
@@ -168,7 +168,7 @@ class Kits(Model, frozen=True):
         return replace(self, targets={**self.targets, name: replace(entry, baseline=baseline)})
 
     def without_exceptions(self, flavour: Flavour) -> WithoutExceptions:
-        """The settings of a flavour's kit without exceptions.
+        """Return the settings of a flavour's kit without exceptions.
 
         Raises:
             UsageError: the flavour needs exceptions.
@@ -183,7 +183,7 @@ class Kits(Model, frozen=True):
         return found
 
     def tool(self, name: str, host: str | None) -> Tool:
-        """The pinned tool of that name for the machine that compiles.
+        """Return the pinned tool of that name for the machine that compiles.
 
         Args:
             name: the tool's.
@@ -201,7 +201,7 @@ class Kits(Model, frozen=True):
 
 
 def load(own: Path | None = None) -> Kits:
-    """The shipped settings, with those of the user's own folder of data files added.
+    """Load the shipped settings, with those of the user's own folder of data files added.
 
     Raises:
         ManifestError: a file has a mistake.

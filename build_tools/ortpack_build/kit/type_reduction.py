@@ -1,4 +1,4 @@
-"""Type reduction: a few objects of a kit are compiled anew, with the kit's own flags, for the types that are needed.
+"""Reduces types: a few objects of a kit are compiled anew, with the kit's own flags, for the types that are needed.
 
 The objects are kept in the cache, and so is the configured tree that they are compiled in: CMake runs the first time
 only.
@@ -134,7 +134,7 @@ def _compiled(
     step: Step,
     folder: Path,
 ) -> tuple[tuple[Object, ...], tuple[str, ...]]:
-    """The objects that depend on the types of `ops`, compiled into `folder`, and the types that they have left."""
+    """Compile the objects that depend on the types of `ops` into `folder`; return them, and the types left to them."""
     work = context.cache.path("configured", build.inputs.key)
     work.mkdir(parents=True, exist_ok=True)
     with exclusive(work / "running", context.report) as held:
@@ -156,7 +156,7 @@ def _compiled(
 
 
 def _concerned(tree: Tree, kit: Kit, symbols: Collection[str], ops: OpSet) -> Iterator[_Concerned]:
-    """The objects of the build that define one of the kernels and whose source asks for types that `ops` restricts."""
+    """Find the objects that define one of the kernels and whose source asks for types that `ops` restricts."""
     for path, name in zip(kit.archives, tree.archives(), strict=True):
         archive = read_archive(path)
         known = archive.symbols.keys() & symbols
@@ -197,7 +197,7 @@ def _whole(folder: Path) -> bool:
 
 
 def exchanged(kit: Kit, reduced: Reduced, folder: Path) -> tuple[Kit, tuple[Path, ...]]:
-    """The kit with these objects in place of its own, and the archives that have them, new files in `folder`.
+    """Return the kit with these objects in place of its own, and the archives that have them, new files in `folder`.
 
     `ranlib` has to be run on these archives: their tables of symbols are those of the old objects.
 

@@ -151,7 +151,7 @@ class Tree:
         stamp.write_text(str(self.work), encoding="utf-8")
 
     def archives(self) -> tuple[str, ...]:
-        """The static libraries that ONNX Runtime's own build links its shared library of, in the order of that link."""
+        """List the static libraries that the build would link the shared library of, in the order of that link."""
         library = self.target.library.format(ort=self.inputs.tree.ort)
         names = [name for name in self.ninja_inputs(library) if name.endswith(".a")]
         if not names:
@@ -159,14 +159,14 @@ class Tree:
         return tuple(dict.fromkeys(names))
 
     def ninja_inputs(self, output: str) -> tuple[str, ...]:
-        """The files that ninja makes a file of, in order; () if it does not know the file."""
+        """List the files that ninja makes a file of, in order; none if it does not know the file."""
         command = [str(self.programs.ninja), "-C", str(self.build), "-t", "query", output]
         done = process.run(command, environ=self.environ)
         lines = done.output.partition("  outputs:")[0].splitlines()
         return tuple(line.strip().lstrip("| ") for line in lines if line.startswith("    "))
 
     def _missing(self, names: Sequence[str]) -> list[str]:
-        """The files that are still to be made for `names`, as far as ninja knows; none if it does not say."""
+        """List the files that are still to be made for `names`; none if ninja does not say."""
         command = [str(self.programs.ninja), "-C", str(self.build), "-t", "inputs", *names]
         done = process.run(command, environ=self.environ)
         return [name for name in done.output.splitlines() if not (self.build / name).exists()]
@@ -218,7 +218,7 @@ def _cmake_errors(log: str) -> str:
 
 
 def groups_cmake(groups: Sequence[Group]) -> str:
-    """The CMake code that ONNX Runtime's project includes, which gives the files of each group their flags."""
+    """Write the CMake code that ONNX Runtime's project includes, which gives the files of each group their flags."""
     chosen = []
     for group in groups:
         pattern = group.files.replace("\\", "\\\\").replace('"', '\\"')

@@ -94,7 +94,7 @@ class Linked:
     types: tuple[str, ...] = ()
 
     def spec(self, catalog: Catalog, variant: str, minimal: Minimal | None = None) -> Spec:
-        """The spec of a variant with this library.
+        """Return the spec of a variant with this library.
 
         Args:
             catalog: the manifests.
@@ -119,7 +119,7 @@ class Linked:
         )
 
     def parts(self) -> Parts:
-        """The parts that a bundle is assembled of."""
+        """Return the parts that a bundle is assembled of."""
         about = self.kit.about
         kit = {
             "key": about.key,
@@ -184,7 +184,7 @@ class _Site:
 
 
 def _prepared(job: LinkJob, folder: Path) -> _Site:
-    """The folder with all that works there."""
+    """Lay out the folder: the compilers, and the binding's sources where they are needed."""
     context = job.context
     place = set_up(job.toolchain, folder, context, job.jobs)
     binding = None
@@ -201,7 +201,7 @@ def _linked_once(job: LinkJob, site: _Site, kit: Kit, kernels: Sequence[KernelId
 
 
 def _with_all_types(job: LinkJob, site: _Site, kernels: Sequence[KernelId]) -> Library:
-    """The library with the kernels as the kit has them."""
+    """Link the library with the kernels as the kit has them."""
     with job.context.report.step(f"Linking {len(kernels)} kernels") as step:
         library = _linked_once(job, site, job.kit, kernels)
         step.detail(f"{_size(library) / 1e6:.1f} MB")
@@ -211,7 +211,7 @@ def _with_all_types(job: LinkJob, site: _Site, kernels: Sequence[KernelId]) -> L
 def _with_reduced_types(
     job: LinkJob, site: _Site, kernels: Sequence[KernelId], types: OpSet, whole: Library
 ) -> tuple[Library, Reduced]:
-    """The library linked again, in the place of `whole`, with kernels that serve the needed types only."""
+    """Link the library again, in the place of `whole`, with kernels that serve the needed types only."""
     assert job.build is not None  # noqa: S101 - who asks for types makes a job that can reduce them
     before = _size(whole)
     with job.context.report.step("Reducing types") as step:
@@ -239,7 +239,7 @@ def _saving(before: int, after: int, reduced: Reduced) -> str:
 
 
 def _glibc_tag(library: Path, target: str) -> str:
-    """The manylinux tag of what a compiler of the machine linked: that of the newest symbol of glibc in it."""
+    """Return the manylinux tag of what a compiler of the machine linked, by the newest symbol of glibc in it."""
     arch = target.partition("-")[2]
     versions = [name.removeprefix("GLIBC_") for name in inspect(library).symbol_versions if "GLIBC_" in name]
     newest = max((version_key(version)[:2] for version in versions), default=(2, 17))

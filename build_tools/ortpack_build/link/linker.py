@@ -72,47 +72,47 @@ def link(
     Raises:
         ToolError: the compiler or the linker failed.
     """
-    wanted = frozenset(kernels)
-    chosen = tuple(kernel for kernel in kit.kernels if kernel in wanted)
+    named = frozenset(kernels)
+    chosen = tuple(kernel for kernel in kit.kernels if kernel in named)
     recipe = kit.about.recipe
-    order = Link(
+    wanted = Link(
         output=output,
         objects=(_tables(kit, chosen, place), *objects),
         archives=kit.archives,
         flags=(*flags, *(word for root in roots for word in ("-u", root))),
         libraries=recipe.libraries,
     )
-    pieces = _linked(order, recipe, place)
+    pieces = _linked(wanted, recipe, place)
     operators = {kernel.symbol: kernel.operator_name for kernel in chosen}
     return Library(path=output, kernels=chosen, sizes=measure(output, pieces, operators) if pieces else None)
 
 
-def _linked(order: Link, recipe: Recipe, place: Workplace) -> tuple[Piece, ...]:
-    """Link the library; what it is made of, or nothing if the linker writes no map that is known.
+def _linked(wanted: Link, recipe: Recipe, place: Workplace) -> tuple[Piece, ...]:
+    """Link the library; return what it is made of, or nothing if the linker writes no map that is known.
 
     Only LLD can be told to leave removable code out: first link without every removable symbol; put back those whose
     readers the link map shows; repeat until none is missing, for what is put back may read more.
     """
     linker = place.compilers.linker(place.folder, place.environ)
     if not place.compilers.lld:
-        return _linked_once(order, linker, place)
-    flags = list(order.flags)
+        return _linked_once(wanted, linker, place)
+    flags = list(wanted.flags)
     if recipe.discard:
         flags += ["--no-eh-frame-hdr", "-T", str(_discarding(recipe.discard, place.folder))]
     flags += [f"--defsym={one.symbol}={_replacement(index)}" for index, one in enumerate(recipe.instead)]
     left_out: Sequence[RemovableCode] = recipe.removable
     while True:
         absent = [f"--defsym={symbol}={_ABSENT}" for one in left_out for symbol in one.symbols]
-        pieces = _linked_once(replace(order, flags=(*flags, *absent)), linker, place)
+        pieces = _linked_once(replace(wanted, flags=(*flags, *absent)), linker, place)
         unread = still_removable(left_out, pieces)
         if len(unread) == len(left_out):
             return pieces
         left_out = unread
 
 
-def _linked_once(order: Link, linker: Linker, place: Workplace) -> tuple[Piece, ...]:
+def _linked_once(wanted: Link, linker: Linker, place: Workplace) -> tuple[Piece, ...]:
     link_map = place.folder / "link.map"
-    run(linker(replace(order, flags=(*order.flags, f"-Map={link_map}"))), place.environ, "Linking")
+    run(linker(replace(wanted, flags=(*wanted.flags, f"-Map={link_map}"))), place.environ, "Linking")
     return read_map(link_map.read_text(encoding="utf-8", errors="replace"))
 
 
@@ -136,7 +136,7 @@ def _discarding(sections: Sequence[str], folder: Path) -> Path:
 
 
 def _replacement(index: int) -> str:
-    """The name of the function that takes the place of one of the recipe's."""
+    """Name the function that takes the place of one of the recipe's."""
     return f"ortpack_instead_{index}"
 
 

@@ -39,5 +39,5 @@ def link_shared(kit: Kit, kernels: Iterable[KernelId], place: Workplace) -> Libr
 
 
 def version_script(ort: str, exports: Sequence[str]) -> str:
-    """The linker script that exports these symbols, with the version that the official library gives them."""
+    """Write the linker script that exports these symbols, with the version that the official library gives them."""
     return f"VERS_{ort} {{ global: {' '.join(f'{name};' for name in exports)} local: *; }};\n"

@@ -1,4 +1,4 @@
-"""What the stages before the bundle hand it: loose files, of an official wheel or of a kit."""
+"""The loose files that a bundle is assembled of, whether they are out of an official wheel or linked from a kit."""
 
 from __future__ import annotations
 

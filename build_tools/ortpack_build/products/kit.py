@@ -1,4 +1,4 @@
-"""A kit for a user: the request is resolved once, then the kit is unpacked, found in the cache, or compiled."""
+"""Makes a kit for a user: the request is resolved once, then the kit is unpacked, found in the cache, or compiled."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _check_toolchain(request: KitRequest, kits: Kits) -> None:
 def sources(
     context: Context, *, ort: str | None = None, origin: str = "auto", tree: Path | None = None, modified: bool = False
 ) -> SourceTree:
-    """The source tree that a kit would be made of; the arguments are as `KitRequest` has them.
+    """Return the source tree that a kit would be made of; the arguments are as `KitRequest` has them.
 
     Raises:
         BuildError: of any kind.
@@ -130,7 +130,7 @@ def sources(
 
 
 def kit(job: KitJob) -> Kit:
-    """The kit, from its file, from the cache, or compiled.
+    """Return the kit: unpacked from its file, found in the cache, or compiled.
 
     Raises:
         BuildError: of any kind.
@@ -139,7 +139,7 @@ def kit(job: KitJob) -> Kit:
 
 
 def _unpacked(job: KitJob) -> Kit | None:
-    """The kit of the request's file; None if it names none."""
+    """Unpack the kit of the request's file; return None if it names none."""
     request = job.request
     if request.file is None:
         return None
@@ -149,7 +149,7 @@ def _unpacked(job: KitJob) -> Kit | None:
 
 
 def prepare_link(job: KitJob, *, reduce_types: bool = False) -> LinkJob:
-    """The kit and all else that libraries are linked with.
+    """Get the kit and all else that libraries are linked with.
 
     Args:
         job: the kit, and whether a library is an extension module.
@@ -186,9 +186,9 @@ def prepare_link(job: KitJob, *, reduce_types: bool = False) -> LinkJob:
 
 
 def kit_build(job: KitJob, compilers: Toolchain) -> KitBuild:
-    """What a kit is compiled of, and the programs that compile it, all of it fetched.
+    """Fetch what a kit is compiled of, and the programs that compile it.
 
-    Its key says whether the cache has the kit.
+    `inputs.key` of the result says whether the cache has the kit.
 
     Args:
         job: the kit.
@@ -217,7 +217,7 @@ def kit_build(job: KitJob, compilers: Toolchain) -> KitBuild:
 
 
 def toolchain(job: KitJob) -> Toolchain:
-    """The toolchain that the request names.
+    """Find or fetch the toolchain that the request names.
 
     Raises:
         UsageError: zig has no libc of the baseline.
@@ -228,13 +228,13 @@ def toolchain(job: KitJob) -> Toolchain:
     if request.toolchain != _ZIG:
         return find(request.toolchain, kits.compilers[request.toolchain], environ=context.environ)
     found = zig(kits, request.target, request.host, context)
-    if request.baseline is not None:  # those of kits.toml are tested
+    if request.baseline is not None:  # the baselines of kits.toml are known to work
         found.check(context.cache.root / "toolchain")
     return found
 
 
 def zig(kits: Kits, target: str, host: str | None, context: Context) -> Zig:
-    """Zig as the toolchain for a target.
+    """Return zig as the toolchain for a target, fetched if the cache lacks it.
 
     Args:
         kits: the settings of kits.toml.
@@ -261,7 +261,7 @@ def zig(kits: Kits, target: str, host: str | None, context: Context) -> Zig:
 
 
 def _launcher(wanted: str, environ: Mapping[str, str]) -> Path | None:
-    """The compiler cache that is put before the compilers; None for none."""
+    """Find the compiler cache that is put before the compilers; return None for none."""
     if wanted == "none":
         return None
     names = ("ccache", "sccache") if wanted == "auto" else (wanted,)

@@ -85,36 +85,36 @@ def _is_tree(tree: Path) -> bool:
     )
 
 
-def build(order: LoaderRequest, context: Context) -> wheel.Wheel:
+def build(request: LoaderRequest, context: Context) -> wheel.Wheel:
     """Compile and pack the wheel of a target.
 
     Raises:
         BuildError: of any kind; nothing half-written is left.
     """
-    if not _is_tree(order.tree):
-        raise UsageError(f"{order.tree} is no source tree of the loader.", hint="--tree wants a checkout of ortpack.")
+    if not _is_tree(request.tree):
+        raise UsageError(f"{request.tree} is no source tree of the loader.", hint="--tree wants a checkout of ortpack.")
     kits = kit_settings.load(context.variants)
-    chosen = zig(kits, order.target, order.host, context)
-    module = _module(order, chosen, kits, context)
+    chosen = zig(kits, request.target, request.host, context)
+    module = _module(request, chosen, kits, context)
     data = binding_sources.load()
     tag = f"cp{data.python.replace('.', '')}-abi3-{chosen.tag}"
     nanobind = binding_sources.nanobind(context)
     license_texts = {name: nanobind.folder / path for path, name in nanobind.entry.licenses.items()}
-    name, files = _contents(order.tree, module, license_texts, data.replaced, tag)
+    name, files = _contents(request.tree, module, license_texts, data.replaced, tag)
     with context.report.step(f"Packing {name}-{tag}.whl") as step:
-        path = order.out / f"{name}-{tag}.whl"
-        size = wheel.pack(files, path, deflate=partial(deflate_cached, cache=context.cache), epoch=order.epoch)
+        path = request.out / f"{name}-{tag}.whl"
+        size = wheel.pack(files, path, deflate=partial(deflate_cached, cache=context.cache), epoch=request.epoch)
         step.detail(f"{size / 1e6:.2f} MB")
     return wheel.Wheel(path=path, size=size, tag=tag)
 
 
-def _module(order: LoaderRequest, chosen: Toolchain, kits: kit_settings.Kits, context: Context) -> Path:
+def _module(request: LoaderRequest, chosen: Toolchain, kits: kit_settings.Kits, context: Context) -> Path:
     """Compile the extension module, or take it from the cache, where its key is the hash of all that goes into it."""
-    data, sources = binding_sources.load(), order.tree / "src" / "binding"
-    python = binding_sources.debian_headers(order.target, context)
-    ort = _ort_header(order.tree, context.environ)
-    flags = [*kits.flags.c, *kits.processor(order.target).flags]
-    libraries = kits.target(order.target).libraries
+    data, sources = binding_sources.load(), request.tree / "src" / "binding"
+    python = binding_sources.debian_headers(request.target, context)
+    ort = _ort_header(request.tree, context.environ)
+    flags = [*kits.flags.c, *kits.processor(request.target).flags]
+    libraries = kits.target(request.target).libraries
     stated = [
         {str(path.relative_to(sources)): sha256_of(path) for path in sorted(sources.rglob("*")) if path.is_file()},
         msgspec.to_builtins(data),
@@ -125,8 +125,8 @@ def _module(order: LoaderRequest, chosen: Toolchain, kits: kit_settings.Kits, co
     def make(folder: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="ortpack-loader-", ignore_cleanup_errors=True) as scratch:
             work = Path(scratch)
-            place = set_up(chosen, work, context, order.jobs)
-            binding = binding_sources.prepare(order.target, python, work, context, own=order.tree / "src")
+            place = set_up(chosen, work, context, request.jobs)
+            binding = binding_sources.prepare(request.target, python, work, context, own=request.tree / "src")
             job = BindingJob(binding=binding, package=_PACKAGE, flags=flags, ort=ort, linked=False)
             link = Link(
                 output=folder / MODULE_FILE,
@@ -138,11 +138,11 @@ def _module(order: LoaderRequest, chosen: Toolchain, kits: kit_settings.Kits, co
             run(place.compilers.linker(work, place.environ)(link), place.environ, "Linking")
 
     key = sha256(json.dumps([_FORMAT, *stated], sort_keys=True).encode())
-    with context.report.step(f"Compiling the loader for {order.target}") as step:
+    with context.report.step(f"Compiling the loader for {request.target}") as step:
         try:
             module = context.cache.get("loaders", key, make) / MODULE_FILE
         except OSError as error:
-            raise storage_error("A temporary file", order.out, error) from error
+            raise storage_error("A temporary file", request.out, error) from error
         step.detail(f"{module.stat().st_size / 1e6:.2f} MB")
     return module
 

@@ -1,4 +1,4 @@
-"""The wheel of a minimal runtime: models are converted and examined, kernels chosen, linked, proven and packed."""
+"""Makes a minimal runtime: models are converted and examined, their kernels chosen, linked, proven and packed."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def _resolve(request: MinimalRequest, kit: kit_product.KitRequest, catalog: Cata
 
 
 def _emulated_worker(job: _Job, catalog: Catalog) -> EmulatedWorker | None:
-    """The emulated machine that the runtime is proven on; None if there is no need of one."""
+    """Find the emulated machine that the runtime is proven on; return None if none is needed."""
     request, kit = job.request, job.kit.request
     target = catalog.targets[kit.target]
     if not request.prove or not request.models or host.detect().target(catalog.targets) == target.name:
@@ -207,7 +207,7 @@ class _Converted:
     places: Mapping[Path, Path]
 
     def of(self, model: Path) -> Path | None:
-        """The file that a model was converted to; None if it was not."""
+        """Return the file that a model was converted to; None if it was not."""
         return self.taken[model] if model in self.places else None
 
 
@@ -245,7 +245,7 @@ def _examined(job: _Job, converted: _Converted) -> Examined:
 def _minimal(
     job: _Job, converted: _Converted, ops: OpSet, kernels: Sequence[KernelId], types: tuple[str, ...]
 ) -> Minimal:
-    """What the runtime says of what it was reduced to."""
+    """Say what the runtime was reduced to, for its runtime.json."""
     made_of = {path: converted.of(path) for path in job.request.models}
     return Minimal(
         distribution=job.request.name,
@@ -317,7 +317,7 @@ def complain(found: Selection, examined: Examined, names: Mapping[Path, Path], k
 
 
 def _who(need: Need, examined: Examined, names: Mapping[Path, Path]) -> str:
-    """Who needs an operator: a node of a model, or a config; empty if only a rule does."""
+    """Name who needs an operator: a node of a model, or a config; return nothing if only a rule does."""
     for path, nodes in examined.nodes.items():
         if need in nodes:
             return f"{names.get(path, path)}: the node {nodes[need] or '(unnamed)'}"

@@ -1,4 +1,4 @@
-"""The wheel of a variant: its libraries are fetched or linked, assembled into a bundle, and packed."""
+"""Makes the wheel of a variant: its libraries are fetched or linked, assembled into a bundle, and packed."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def build_from_source(
 
 
 def assembled(spec: Spec, parts: Parts, work: Path, report: Reporter) -> bundle.Bundle:
-    """The bundle of a spec, made of its parts in a new folder below `work`.
+    """Assemble the bundle of a spec, in a new folder below `work`.
 
     Raises:
         BinaryError: a library is not what the spec says.
@@ -103,7 +103,7 @@ def assembled(spec: Spec, parts: Parts, work: Path, report: Reporter) -> bundle.
 
 
 def packed(made: bundle.Bundle, settings: Settings) -> wheel.Wheel:
-    """The wheel of a bundle, in the output folder.
+    """Pack a bundle as a wheel, in the output folder.
 
     Raises:
         BuildError: any of its kinds; nothing half-written is left.
@@ -121,7 +121,7 @@ def packed(made: bundle.Bundle, settings: Settings) -> wheel.Wheel:
 
 
 def epoch(environ: Mapping[str, str]) -> int:
-    """SOURCE_DATE_EPOCH, or a fixed time: a wheel does not depend on when it was made.
+    """Return SOURCE_DATE_EPOCH, or a fixed time: a wheel does not depend on when it was made.
 
     Raises:
         UsageError: it is no time.

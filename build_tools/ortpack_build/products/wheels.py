@@ -1,4 +1,4 @@
-"""Many wheels at once: in parallel, with one display of what is going on, and a table of sizes at the end."""
+"""Makes many wheels in parallel, with one display of what is going on, and adds up their sizes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of one wheel."""
+    """The result of one wheel: the wheel itself, or the error that stopped it."""
 
     spec: Spec
     wheel: Wheel | None = None
@@ -32,7 +32,7 @@ class Outcome:
 
 
 def choose(catalog: Catalog, variants: Iterable[str], targets: Sequence[str] | None) -> list[Spec]:
-    """The newest release of each variant, for each of its targets.
+    """Return the spec of each variant's newest release, for each of its targets.
 
     Args:
         catalog: the manifests.
@@ -56,7 +56,7 @@ def choose(catalog: Catalog, variants: Iterable[str], targets: Sequence[str] | N
 def make(
     specs: Sequence[Spec], build: Callable[[Spec, Reporter], Wheel], report: Reporter, *, jobs: int
 ) -> list[Outcome]:
-    """Build all, `jobs` at a time; one that fails does not stop the others.
+    """Build all wheels, `jobs` at a time; one that fails does not stop the others.
 
     Args:
         specs: what to make.
@@ -83,7 +83,7 @@ def make(
 
 @dataclass(frozen=True, kw_only=True)
 class SizeRow:
-    """What a variant takes, and what the official release that it is made of takes on its index."""
+    """The sizes of a variant's wheels, beside those of the official release that they are made of."""
 
     variant: str
     version: str
@@ -95,12 +95,12 @@ class SizeRow:
 
     @property
     def ratio(self) -> float | None:
-        """Ours by theirs."""
+        """Our size divided by the official one; None where that is not known."""
         return self.size / self.official_size if self.official_size else None
 
 
 def sizes(catalog: Catalog, outcomes: Iterable[Outcome]) -> list[SizeRow]:
-    """A row a variant and release; the last one is the sum."""
+    """Return a row for each variant and release; the last one is the sum."""
     made: dict[tuple[str, str], list[int]] = {}
     for outcome in outcomes:
         if outcome.wheel is not None:
@@ -158,7 +158,7 @@ class _Display:
 
     @contextlib.contextmanager
     def line(self, title: str) -> Iterator[Reporter]:
-        """The reporter of one wheel, while it is made."""
+        """Give the reporter of one wheel, while it is made."""
         started = self.report.clock()
         task = self._progress.add_task(title, total=None) if self._progress else None
         try:

@@ -1,4 +1,4 @@
-"""What a linked library is made of, in bytes: by subsystem and, within the kernels, by operator."""
+"""Tells what a linked library is made of, in bytes: by subsystem and, within the kernels, by operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The map that a linker prints with `--print-map`: LLD's and GNU ld's."""
+"""Reads the map that LLD or GNU ld writes of a link (`-Map`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GNU = re.compile(
 
 
 class Piece(NamedTuple):
-    """What an input section came to in the output."""
+    """An input section of the link, and how many bytes of the output it takes."""
 
     section: str  # of the output
     object: str  # "archive(member)", "object", or "<internal>"; without folders
@@ -29,7 +29,7 @@ class Piece(NamedTuple):
 
 
 def read_map(text: str) -> tuple[Piece, ...]:
-    """The pieces of a link, in the order of the map; none if the text is no map that is known."""
+    """Return the pieces of a link, in the order of the map; none if the text is no map that is known."""
     if head := _LLD_HEAD.search(text):
         return _lld(text, head.end())
     start = text.find(_GNU_HEAD)
@@ -60,6 +60,6 @@ def _gnu(text: str, start: int) -> tuple[Piece, ...]:
 
 
 def _bare(file: str) -> str:
-    """Without folders, those of the archive's member included."""
+    """Take the folders off the name of an object, and off that of its archive."""
     archive, opened, member = file.partition("(")
     return archive.rpartition("/")[2] + (f"({member.rpartition('/')[2]}" if opened else "")

@@ -1,4 +1,4 @@
-"""`sizes.json`, which a runtime from source has beside `runtime.json`; and the data that its rows come from."""
+"""Reads and writes `sizes.json`, which lies beside `runtime.json`, and the data file that names its rows."""
 
 from __future__ import annotations
 

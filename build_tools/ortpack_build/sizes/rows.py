@@ -1,4 +1,4 @@
-"""From the pieces of a link to rows that add up to the file."""
+"""Makes rows of the pieces of a link; they add up to the size of the file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OTHER = "other"
 
 
 def measure(library: Path, pieces: Sequence[Piece], operators: Mapping[str, str]) -> Sizes:
-    """The rows of a library that was just linked.
+    """Return the rows of a library that was just linked.
 
     Args:
         library: the file.
@@ -53,7 +53,7 @@ def measure(library: Path, pieces: Sequence[Piece], operators: Mapping[str, str]
 
 
 def of_sections(library: Path) -> Sizes:
-    """What can be said of a library without the map of its link: its sections.
+    """Return a row for each section of a library, which is all that is known without the map of its link.
 
     Raises:
         BinaryError: the file is no native library.
@@ -88,7 +88,7 @@ class _Registrations:
 
 
 def _registered(pieces: Iterable[Piece], symbols: Mapping[str, str]) -> dict[str, _Registrations]:
-    """Object → the kernels that it registers."""
+    """Return object → the kernels that it registers."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for piece in pieces:
         place = piece.source.find("_ZN")
@@ -98,7 +98,7 @@ def _registered(pieces: Iterable[Piece], symbols: Mapping[str, str]) -> dict[str
 
 
 def _operators(object_: str, source: str, registered: Mapping[str, _Registrations]) -> tuple[str, ...]:
-    """Whose a piece is: the kernel's whose registration or class it names, else all that its object registers."""
+    """Name whose a piece is: the kernel's whose registration or class it names, else all that its object registers."""
     here = registered.get(object_)
     if here is None:
         return ()
@@ -114,7 +114,7 @@ def _operators(object_: str, source: str, registered: Mapping[str, _Registration
 
 @lru_cache(maxsize=4096)
 def _subsystem(section: str, object_: str) -> tuple[str, bool]:
-    """Name of the row, and whether operators share it."""
+    """Return the name of the row that a piece belongs to, and whether operators share it."""
     for entry in load().subsystems:
         if re.search(entry.sections, section) and re.search(entry.objects, object_):
             return entry.name, entry.kernels
