@@ -180,7 +180,7 @@ def request(options: argparse.Namespace, target: str) -> kit_product.KitRequest:
         host=host.detect().target(manifests.load(options.variants).targets),
         flavour=options.flavour,
         ort=options.ort,
-        origin=options.sources,
+        supplier=options.sources,
         tree=options.tree.absolute() if options.tree else None,
         modified=options.modified,
         toolchain=options.toolchain,
@@ -197,7 +197,7 @@ def _sources(options: argparse.Namespace, report: Reporter) -> int:
     made = kit_product.sources(
         common.context(options, report),
         ort=options.ort,
-        origin=options.sources,
+        supplier=options.sources,
         tree=options.tree.absolute() if options.tree else None,
         modified=options.modified,
     )

@@ -92,7 +92,7 @@ def _collect(tree: Tree, names: Sequence[str], folder: Path) -> None:
         flavour=inputs.flavour,
         ort_version=inputs.tree.ort,
         sources=inputs.tree.key,
-        origin=inputs.tree.origin,
+        origin=inputs.tree.supplier,
         toolchain=dict(inputs.toolchain.identity),
         tag=inputs.toolchain.tag,
         flags={group.name: group.flags for group in inputs.groups},

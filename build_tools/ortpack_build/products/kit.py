@@ -37,7 +37,7 @@ class KitRequest:
         flavour: "onnx" or "ort".
         exceptions: whether errors are exceptions, or end the process.
         ort: the release; None for the newest that was tried.
-        origin: where the sources come from, or "auto".
+        supplier: who gives the sources, or "auto".
         tree: an onnxruntime tree of the user's.
         modified: whether `tree` may differ from the release.
         toolchain: "zig", or a compiler of kits.toml.
@@ -52,7 +52,7 @@ class KitRequest:
     host: str | None
     flavour: Flavour
     ort: str | None = None
-    origin: str = "auto"
+    supplier: str = "auto"
     tree: Path | None = None
     modified: bool = False
     toolchain: str = _ZIG
@@ -118,7 +118,12 @@ def _check_toolchain(request: KitRequest, kits: Kits) -> None:
 
 
 def sources(
-    context: Context, *, ort: str | None = None, origin: str = "auto", tree: Path | None = None, modified: bool = False
+    context: Context,
+    *,
+    ort: str | None = None,
+    supplier: str = "auto",
+    tree: Path | None = None,
+    modified: bool = False,
 ) -> SourceTree:
     """Return the source tree that a kit would be made of; the arguments are as `KitRequest` has them.
 
@@ -126,7 +131,7 @@ def sources(
         BuildError: of any kind.
     """
     pinned = origin_source.load(ort or origin_source.default_release(context.variants), context.variants)
-    return origin_source.obtain(pinned, context, origin=origin, path=tree, modified=modified)
+    return origin_source.obtain(pinned, context, supplier=supplier, path=tree, modified=modified)
 
 
 def kit(job: KitJob) -> Kit:
@@ -202,7 +207,9 @@ def kit_build(job: KitJob, compilers: Toolchain) -> KitBuild:
     found = {name: pinned_programs.obtain(tool, context) for name, tool in tools.items()}
     programs = Programs(**found, launcher=_launcher(request.launcher, context.environ))
     pinned = job.pinned or origin_source.load(job.ort, context.variants)
-    tree = origin_source.obtain(pinned, context, origin=request.origin, path=request.tree, modified=request.modified)
+    tree = origin_source.obtain(
+        pinned, context, supplier=request.supplier, path=request.tree, modified=request.modified
+    )
     inputs = KitInputs(
         target=request.target,
         flavour=request.flavour,

@@ -226,11 +226,11 @@ def _compiled(catalog: Catalog, here: _Here) -> Iterator[Offer]:
 
 def _usable(release: Sources) -> tuple[str, ...]:
     """Where a release's sources can come from: where every archive is pinned."""
-    return tuple(name for name in release.order if not release.origins[name].unpinned)
+    return tuple(name for name in release.order if not release.suppliers[name].unpinned)
 
 
 def _lacks_sources(release: Sources) -> Iterator[str]:
     """Say what would have to be here for the sources to be had, if that is so for wherever they can come from."""
-    usable = [release.origins[name] for name in _usable(release)]
+    usable = [release.suppliers[name] for name in _usable(release)]
     if usable and all(origin.suite for origin in usable) and (problem := apt.problem()):
         yield str(problem).rstrip(".")

@@ -70,7 +70,7 @@ DATA_FILES = (
         file="sources/onnxruntime-*.toml",
         models=(ReleaseFile,),
         example="sources/onnxruntime-1.28.2.toml",
-        example_line="[origins.upstream.archive]",
+        example_line="[suppliers.upstream.archive]",
     ),
     DataFile(name="components", file="sources/components.toml", models=(ComponentsFile,), example_line="[[archives]]"),
     DataFile(name="kits", file="kits/kits.toml", models=(Kits,), example_line="[targets.linux-x86_64]"),

@@ -140,7 +140,7 @@ class Tiny:
             "proven": True,
             "components": [{"name": "onnxruntime", "licenses": ["LICENSE"]}],
             "tables": [{"file": "onnxruntime/core/providers/cpu/cpu_execution_provider.cc", "prefix": "cpu"}],
-            "origins": {"here": {"summary": "in this file", "archives": [archive]}},
+            "suppliers": {"here": {"summary": "in this file", "archives": [archive]}},
         }
         return msgspec.convert(data, Sources)
 

@@ -127,7 +127,7 @@ def test_sections_that_a_kit_discards_are_in_none_of_its_libraries(tiny: Tiny) -
 def test_zig_needs_nothing_of_the_machine(tiny: Tiny) -> None:
     # It calls a function of libgcc's, which brings zig's own memcpy along, and memcpy, which must be libc's.
     api = "onnxruntime/core/session/onnxruntime_c_api.cc"
-    tiny.files[api] = tiny.pinned().origins["here"].archives[0].write[api] + (
+    tiny.files[api] = tiny.pinned().suppliers["here"].archives[0].write[api] + (
         "#include <cstring>\n"
         'extern "C" void OrtSessionOptionsAppendExecutionProvider_CPU2(unsigned __int128* a, char* b, size_t n) {\n'
         "  *a /= a[1]; std::memcpy(b, b + n, n); }\n"
@@ -151,7 +151,7 @@ def test_zig_needs_nothing_of_the_machine(tiny: Tiny) -> None:
 
 def test_the_same_bytes_in_another_folder(tiny: Tiny) -> None:
     other = replace(tiny, folder=tiny.folder / "another" / "place")
-    tiny.files[_API] = other.files[_API] = tiny.pinned().origins["here"].archives[0].write[_API]
+    tiny.files[_API] = other.files[_API] = tiny.pinned().suppliers["here"].archives[0].write[_API]
     first, second = tiny.make(), other.make()
     assert first.path != second.path
     assert _digest(first.path) == _digest(second.path)
@@ -207,7 +207,7 @@ def test_a_table_that_is_not_as_expected(tiny: Tiny) -> None:
 
 
 def test_a_kernel_that_is_registered_and_not_there(tiny: Tiny) -> None:
-    files = tiny.pinned().origins["here"].archives[0].write
+    files = tiny.pinned().suppliers["here"].archives[0].write
     tiny.files["onnxruntime/core/providers/cpu/abs.cc"] = "int nothing;\n"
     assert _TABLE in files
     with pytest.raises(SourceError, match="2 kernels of cpu_RegisterCpuKernels are not in the kit"):

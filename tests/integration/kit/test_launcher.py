@@ -107,7 +107,7 @@ def test_the_second_machine_compiles_nothing(tiny: Tiny, redis: str, name: str, 
     extract_members(fetch(launcher.pin, context(tmp_path / "wheels")), {launcher.member: name}, tmp_path)
     program.chmod(0o755)
     api = "onnxruntime/core/session/onnxruntime_c_api.cc"
-    tiny.files[api] = tiny.pinned().origins["here"].archives[0].write[api]  # it names the folder of the fixture
+    tiny.files[api] = tiny.pinned().suppliers["here"].archives[0].write[api]  # it names the folder of the fixture
     made = []
     for machine in ("one", "two/elsewhere"):
         folder = tiny.folder / machine

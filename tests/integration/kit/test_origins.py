@@ -1,4 +1,4 @@
-"""The real sources of ONNX Runtime 1.21.0, from the origin that this machine reaches."""
+"""The real sources of ONNX Runtime 1.21.0, from the supplier that this machine reaches."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
     return Cache(root=Path(root).absolute() if root else tmp_path_factory.mktemp("cache"))
 
 
-def _obtain(cache: Cache, origin: str, path: Path | None = None) -> origin_source.SourceTree:
-    return origin_source.obtain(origin_source.load("1.21.0"), context(cache.root), origin=origin, path=path)
+def _obtain(cache: Cache, supplier: str, path: Path | None = None) -> origin_source.SourceTree:
+    return origin_source.obtain(origin_source.load("1.21.0"), context(cache.root), supplier=supplier, path=path)
 
 
 def test_debian_through_a_private_apt(cache: Cache) -> None:
@@ -34,7 +34,7 @@ def test_debian_through_a_private_apt(cache: Cache) -> None:
     lists = Path("/var/lib/apt/lists")
     before = sorted(path.name for path in lists.iterdir())
     tree = _obtain(cache, "auto")
-    assert tree.origin == "debian"
+    assert tree.supplier == "debian"
     assert (tree.path / "onnxruntime" / "VERSION_NUMBER").read_text().strip() == "1.21.0"
     assert sum(table.entries + table.conditional for table in tree.tables) == 1292
     assert "-Wno-error=stringop-overflow" in (tree.path / "flatbuffers" / "CMakeLists.txt").read_text()
@@ -52,13 +52,13 @@ def test_ort_format_models_are_read_by_the_numbers_of_the_schema(cache: Cache) -
 def test_a_tree_of_the_users_is_the_release(cache: Cache, tmp_path: Path) -> None:
     """The digests of the manifest are those of the unpacked release, before its tables were opened."""
     pinned = origin_source.load("1.21.0")
-    archive = next(a for a in pinned.origins["debian"].archives if a.component == "onnxruntime")
+    archive = next(a for a in pinned.suppliers["debian"].archives if a.component == "onnxruntime")
     _obtain(cache, "debian")
     mine = tmp_path / "onnxruntime"
     mine.mkdir()
     extract_all(cache.path("artifacts", archive.sha256 or "") / archive.file, mine, strip=1)
     trees.check_user_tree(pinned, mine, modified=False)
-    assert _obtain(cache, "auto", mine).origin == "path (the rest from debian)"
+    assert _obtain(cache, "auto", mine).supplier == "path (the rest from debian)"
 
 
 def test_upstream_lacks_a_pin_and_is_refused(cache: Cache) -> None:

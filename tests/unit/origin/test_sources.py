@@ -84,14 +84,16 @@ class _Case:
             "proven": True,
             "components": [{"name": "onnxruntime"}, {"name": "dep", "patches": ["p.patch"]}],
             "tables": [{"file": "t.cc", "prefix": "cpu"}],
-            "origins": {"main": {"summary": "s", "archives": archives}},
+            "suppliers": {"main": {"summary": "s", "archives": archives}},
         }
         return msgspec.convert(data | changes, source_manifest.Sources)
 
     def obtain(
-        self, *, origin: str = "auto", path: Path | None = None, modified: bool = False, **changes: object
+        self, *, supplier: str = "auto", path: Path | None = None, modified: bool = False, **changes: object
     ) -> Path:
-        made = origin_source.obtain(self.sources(**changes), self.context, origin=origin, path=path, modified=modified)
+        made = origin_source.obtain(
+            self.sources(**changes), self.context, supplier=supplier, path=path, modified=modified
+        )
         return made.path
 
 
@@ -110,7 +112,7 @@ def test_an_archive_with_other_bytes(case: _Case) -> None:
     pinned = case.sources()
     case.served["https://e.example/ort"] = _tar({"ort-1/VERSION_NUMBER": "evil"})
     with pytest.raises(HashMismatchError, match="is pinned"):
-        origin_source.obtain(pinned, case.context, origin="main")
+        origin_source.obtain(pinned, case.context, supplier="main")
     case.served["https://e.example/ort"] = case.ort
     assert origin_source.obtain(pinned, case.context)
 
@@ -145,7 +147,7 @@ def test_an_archive_with_other_bytes(case: _Case) -> None:
 def test_bad_archives_leave_nothing(data: bytes, error: type[BuildError], case: _Case) -> None:
     case.served["https://e.example/ort"] = data
     with pytest.raises(error):
-        case.obtain(origin="main")
+        case.obtain(supplier="main")
     assert not list((case.context.cache.root / "sources").glob("*"))
     assert not [path for path in case.context.cache.root.rglob("*") if path.name in {"evil", "link"}]
 
@@ -188,7 +190,7 @@ def test_a_tree_that_was_made_before_its_data_were_written_otherwise_keeps_its_k
 
 def test_auto_says_why_of_each_origin(case: _Case) -> None:
     del case.served["https://e.example/dep"]
-    with pytest.raises(FetchError, match=r"No origin gives .* main: https://e\.example/dep is not there"):
+    with pytest.raises(FetchError, match=r"No supplier gives .* main: https://e\.example/dep is not there"):
         case.obtain()
 
 
@@ -204,7 +206,7 @@ def test_nothing_unpinned_is_used(case: _Case) -> None:
         {"component": "dep", "from": "nothing"},
     ]
     with pytest.raises(FetchError, match=r"no SHA-256 for ort\.tar\.gz"):
-        case.obtain(origin="main", origins={"main": {"summary": "s", "archives": archives}})
+        case.obtain(supplier="main", suppliers={"main": {"summary": "s", "archives": archives}})
     assert not case.context.cache.root.exists()
 
 
@@ -266,9 +268,9 @@ def test_apt_without_the_pinned_file(case: _Case, monkeypatch: pytest.MonkeyPatc
         {"component": "onnxruntime", "from": "nothing", "write": {"VERSION_NUMBER": "1.21.0"}},
         {"component": "dep", "from": "apt-source", "package": "dep", "file": "dep_1.orig.tar.gz", "sha256": "0" * 64},
     ]
-    origins = {"main": {"summary": "s", "suite": "trixie", "archives": archives}}
+    suppliers = {"main": {"summary": "s", "suite": "trixie", "archives": archives}}
     with pytest.raises(FetchError) as caught:
-        case.obtain(origin="main", origins=origins)
+        case.obtain(supplier="main", suppliers=suppliers)
     message = caught.value.paragraph()
     assert "apt did not give dep_1.orig.tar.gz of dep (it gave dep_2.orig.tar.gz). E: Unable to find" in message
     assert "Use other sources than main, or --tree DIR." in message
@@ -277,7 +279,7 @@ def test_apt_without_the_pinned_file(case: _Case, monkeypatch: pytest.MonkeyPatc
 
 def test_unknown_origin_and_release(case: _Case) -> None:
     with pytest.raises(UsageError) as caught:
-        case.obtain(origin="mian")
+        case.obtain(supplier="mian")
     assert "Did you mean main?" in caught.value.hint
     with pytest.raises(UsageError, match=r"No sources are pinned for ONNX Runtime 9\.9\.9"):
         origin_source.load("9.9.9")
@@ -286,19 +288,19 @@ def test_unknown_origin_and_release(case: _Case) -> None:
 def test_the_shipped_manifests() -> None:
     for release in origin_source.releases():
         pinned = origin_source.load(release)
-        for origin in pinned.origins.values():
+        for supplier in pinned.suppliers.values():
             assert all(
-                archive.sha256 or archive.unpinned or archive.fetcher == "nothing" for archive in origin.archives
+                archive.sha256 or archive.unpinned or archive.fetcher == "nothing" for archive in supplier.archives
             )
         assert all(patch.purpose and patch.changes for patch in pinned.patches)
-    assert not origin_source.load("1.21.0").origins["debian"].unpinned
+    assert not origin_source.load("1.21.0").suppliers["debian"].unpinned
     assert origin_source.default_release() == "1.21.0"
 
 
 def test_kits_that_were_compiled_before_are_found() -> None:
     """The key of a release's tree is part of every kit's; whoever changes it makes everybody compile anew."""
     pinned = origin_source.load("1.21.0")
-    keys = {tree._key(pinned, list(origin.archives), "") for origin in pinned.origins.values()}
+    keys = {tree._key(pinned, list(supplier.archives), "") for supplier in pinned.suppliers.values()}
     assert keys == set(pinned.keys.values())  # none of them is left over
     assert "1f7c0c73528ffd2835c869a2228d817f563b6fd9345205980b6896a7875033f0" in keys
 
@@ -313,9 +315,9 @@ _RELEASE = "onnxruntime-1.21.0.toml"
             _RELEASE,
             'date = "3.0.3"',
             'data = "3.0.3"',
-            r"origins\.debian\.versions: 'data' is unknown\. Did you mean date",
+            r"suppliers\.debian\.versions: 'data' is unknown\. Did you mean date",
         ),
-        (_RELEASE, 'date = "3.0.3"\n', "", r"origins\.upstream\.versions: date: each origin must give the same"),
+        (_RELEASE, 'date = "3.0.3"\n', "", r"suppliers\.upstream\.versions: date: each supplier must give the same"),
         (_RELEASE, 'date = "3.0.3"', 'date = "3.0.4"', r"components\.toml has no '3\.0\.4' from debian\. .*3\.0\.3"),
         (_RELEASE, 'order = ["debian", "upstream"]', 'order = ["debain"]', r"order\[0\]: .* Did you mean debian"),
         (_RELEASE, 'ort = "1.21.0"', 'ort = "1.20.0"', "file's name"),
@@ -325,8 +327,8 @@ _RELEASE = "onnxruntime-1.21.0.toml"
         (_RELEASE, 'from = "apt-source"', 'from = "apt-sourc"', "Did you mean apt-source"),
         (
             _RELEASE,
-            "[origins.debian.archive]",
-            '[origins.debian.archive]\ncomponent = "date"',
+            "[suppliers.debian.archive]",
+            '[suppliers.debian.archive]\ncomponent = "date"',
             "other components are in",
         ),
         ("components.toml", 'from = "pip"', 'from = "pipe"', r"archives\[5\]\.from: .*Did you mean pip"),
@@ -373,13 +375,13 @@ def test_a_release_of_the_users_own_takes_shared_components_and_brings_others(tm
     (tmp_path / "sources" / "1.99.0").mkdir(parents=True)
     text = (shipped_folder() / "sources" / "onnxruntime-1.28.2.toml").read_text()
     changed = text.replace("1.28.2", "1.99.0").replace(
-        "[origins.upstream.versions]", '[origins.upstream.versions]\nmine = "1"'
+        "[suppliers.upstream.versions]", '[suppliers.upstream.versions]\nmine = "1"'
     )
     (tmp_path / "sources" / "onnxruntime-1.99.0.toml").write_text(changed)
     components = """
         schema = 1
         components = [{ name = "mine", option = "MINE" }]
-        archives = [{ component = "mine", version = "1", origin = "upstream", from = "nothing" }]
+        archives = [{ component = "mine", version = "1", supplier = "upstream", from = "nothing" }]
     """
     (tmp_path / "sources" / "components.toml").write_text(components)
     (tmp_path / "sources" / "1.99.0" / "a.patch").write_text("Purpose: a try.\n\n" + _PATCH)

@@ -57,8 +57,8 @@ class Archive(Model, frozen=True, kw_only=True, rename={"fetcher": "from"}):
 class Place(Archive, frozen=True, kw_only=True):
     """A place that has a version of a component."""
 
-    version: Annotated[str, Meta(min_length=1, description="What releases call it by, with its origin")]
-    origin: Annotated[str, Meta(description="One of the origins of releases")]
+    version: Annotated[str, Meta(min_length=1, description="What releases call it by, with its supplier")]
+    supplier: Annotated[str, Meta(description="One of the suppliers of releases")]
     suite: Annotated[str, Meta(description="Debian suite that has it, for apt")] = ""
 
     @property
@@ -76,8 +76,8 @@ class ComponentsFile(Model, frozen=True, kw_only=True):
     archives: Annotated[tuple[Place, ...], Meta(description="Every place that has one of them")]
 
 
-class OriginEntry(Model, frozen=True, kw_only=True):
-    """One place to get a release and every component from."""
+class SupplierEntry(Model, frozen=True, kw_only=True):
+    """Who gives a release and every component of it: a distribution, or upstream itself."""
 
     summary: Annotated[str, Meta(description="What it is, for people")]
     archive: Annotated[Archive, Meta(description="ONNX Runtime's own sources")]
@@ -97,11 +97,11 @@ class ReleaseFile(Model, frozen=True, kw_only=True):
 
     schema: Literal[1]
     ort: Release
-    order: Annotated[tuple[str, ...], Meta(min_length=1, description="Origins, in the order of --sources auto")]
+    order: Annotated[tuple[str, ...], Meta(min_length=1, description="Suppliers, in the order of --sources auto")]
     proven: Annotated[bool, Meta(description="Whether this project has compiled and tested it")]
     licenses: Annotated[tuple[str, ...], Meta(description="Licence texts, paths in its tree")]
     tables: Annotated[tuple[TableFile, ...], Meta(description="Kernel tables that a kit leaves open")]
-    origins: Annotated[dict[str, OriginEntry], Meta(description="By name: places that give the same components")]
+    suppliers: Annotated[dict[str, SupplierEntry], Meta(description="By name: who gives all of the components")]
     tree: Annotated[
         dict[str, Sha256], Meta(description="Folder of the onnxruntime component → digest of what is in it")
     ] = field(default_factory=dict)
@@ -111,8 +111,8 @@ class ReleaseFile(Model, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
 
 
-class Origin(Struct, frozen=True, kw_only=True):
-    """One place to get every component from."""
+class Supplier(Struct, frozen=True, kw_only=True):
+    """Who gives every component of a release, resolved to archives."""
 
     summary: str
     archives: tuple[Archive, ...]
@@ -136,7 +136,7 @@ class Sources(Struct, frozen=True, kw_only=True):
     """The sources of a release, whole: its components, and from where each may come.
 
     Attributes:
-        order: names of origins, in the order of --sources auto.
+        order: names of suppliers, in the order of --sources auto.
         proven: whether this project has compiled and tested it.
         tree: folder of the onnxruntime component → digest of what is in it.
         patches: applied to ONNX Runtime's own sources after upstream's patches of components, for every target.
@@ -148,7 +148,7 @@ class Sources(Struct, frozen=True, kw_only=True):
     proven: bool
     components: tuple[Component, ...]
     tables: tuple[TableFile, ...]
-    origins: dict[str, Origin]
+    suppliers: dict[str, Supplier]
     tree: dict[str, str] = field(default_factory=dict)
     patches: tuple[SourcePatch, ...] = ()
     keys: dict[str, str] = field(default_factory=dict)
@@ -195,13 +195,13 @@ def load(ort: str, own: Path | None = None) -> Sources:
         proven=release.proven,
         components=(Component(name=_ORT, licenses=release.licenses), *(components[name] for name in names)),
         tables=release.tables,
-        origins={
-            origin: Origin(
+        suppliers={
+            supplier: Supplier(
                 summary=entry.summary,
-                archives=(entry.archive, *(_place(path, origin, entry, name, places).archive for name in names)),
+                archives=(entry.archive, *(_place(path, supplier, entry, name, places).archive for name in names)),
                 suite=entry.suite,
             )
-            for origin, entry in release.origins.items()
+            for supplier, entry in release.suppliers.items()
         },
         tree=release.tree,
         patches=_patches(path.parent / release.ort),
@@ -209,7 +209,7 @@ def load(ort: str, own: Path | None = None) -> Sources:
     )
 
 
-_Key = tuple[str, str, str]  # of a place: component, origin, version
+_Key = tuple[str, str, str]  # of a place: component, supplier, version
 
 
 def _shared(own: Path | None) -> tuple[dict[str, Component], dict[_Key, Place]]:
@@ -222,35 +222,35 @@ def _shared(own: Path | None) -> tuple[dict[str, Component], dict[_Key, Place]]:
         data = read(path, ComponentsFile)
         _check_components(path, data, {*components, *(component.name for component in data.components)})
         components |= {component.name: component for component in data.components}
-        places |= {(place.component, place.origin, place.version): place for place in data.archives}
+        places |= {(place.component, place.supplier, place.version): place for place in data.archives}
     return components, places
 
 
 def _used(path: Path, release: ReleaseFile, components: Mapping[str, Component]) -> list[str]:
     """List the components that a release has, in the order of components.toml."""
     wanted: set[str] = set()
-    for index, (origin, entry) in enumerate(release.origins.items()):
-        where = f"origins.{origin}.versions"
+    for index, (supplier, entry) in enumerate(release.suppliers.items()):
+        where = f"suppliers.{supplier}.versions"
         for name in entry.versions:
             if name not in components:
                 raise ManifestError(f"{path}: {where}: {name!r} is unknown. {nearest(name, components)}")
         if index and (other := wanted ^ set(entry.versions)):
             raise ManifestError(
-                f"{path}: {where}: {', '.join(sorted(other))}: each origin must give the same components."
+                f"{path}: {where}: {', '.join(sorted(other))}: each supplier must give the same components."
             )
         wanted = set(entry.versions)
     return [name for name in components if name in wanted]
 
 
-def _place(path: Path, origin: str, entry: OriginEntry, name: str, places: Mapping[_Key, Place]) -> Place:
+def _place(path: Path, supplier: str, entry: SupplierEntry, name: str, places: Mapping[_Key, Place]) -> Place:
     version = entry.versions[name]
-    where = f"{path}: origins.{origin}.versions.{name}"
-    found = places.get((name, origin, version))
+    where = f"{path}: suppliers.{supplier}.versions.{name}"
+    found = places.get((name, supplier, version))
     if found is None:
-        others = [other for component, place, other in places if (component, place) == (name, origin)]
-        raise ManifestError(f"{where}: components.toml has no {version!r} from {origin}. {nearest(version, others)}")
+        others = [other for component, place, other in places if (component, place) == (name, supplier)]
+        raise ManifestError(f"{where}: components.toml has no {version!r} from {supplier}. {nearest(version, others)}")
     if found.suite != (entry.suite if found.fetcher.startswith("apt") else ""):
-        raise ManifestError(f"{where}: is of suite {found.suite!r}, and the origin's `suite` is {entry.suite!r}.")
+        raise ManifestError(f"{where}: is of suite {found.suite!r}, and the supplier's `suite` is {entry.suite!r}.")
     return found
 
 
@@ -281,14 +281,14 @@ def _check_release(path: Path, release: ReleaseFile) -> None:
     if path.stem != f"{_ORT}-{release.ort}":
         fail("ort", f"{release.ort!r} is not what the file's name says.")
     for index, name in enumerate(release.order):
-        if name not in release.origins:
-            fail(f"order[{index}]", f"{name!r} is unknown. {nearest(name, release.origins)}")
-    for name, origin in release.origins.items():
-        if origin.archive.component != _ORT:
-            fail(f"origins.{name}.archive.component", f"is {_ORT}; other components are in components.toml.")
-        _check_archive(origin.archive, f"origins.{name}.archive", fail)
-        if origin.archive.fetcher.startswith("apt") and not origin.suite:
-            fail(f"origins.{name}.suite", "is needed for packages from apt.")
+        if name not in release.suppliers:
+            fail(f"order[{index}]", f"{name!r} is unknown. {nearest(name, release.suppliers)}")
+    for name, supplier in release.suppliers.items():
+        if supplier.archive.component != _ORT:
+            fail(f"suppliers.{name}.archive.component", f"is {_ORT}; other components are in components.toml.")
+        _check_archive(supplier.archive, f"suppliers.{name}.archive", fail)
+        if supplier.archive.fetcher.startswith("apt") and not supplier.suite:
+            fail(f"suppliers.{name}.suite", "is needed for packages from apt.")
 
 
 def _check_components(path: Path, data: ComponentsFile, names: set[str]) -> None:
@@ -306,9 +306,9 @@ def _check_components(path: Path, data: ComponentsFile, names: set[str]) -> None
         where = f"archives[{index}]"
         if place.component not in names:
             fail(f"{where}.component", f"{place.component!r} is unknown. {nearest(place.component, names)}")
-        key = (place.component, place.origin, place.version)
+        key = (place.component, place.supplier, place.version)
         if key in seen:
-            fail(f"{where}.version", f"{place.component} {place.version} from {place.origin} is there twice.")
+            fail(f"{where}.version", f"{place.component} {place.version} from {place.supplier} is there twice.")
         seen.add(key)
         _check_archive(place, f"{where} ({place.component})", fail)
         if place.fetcher.startswith("apt") != bool(place.suite):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ortpack_build.base.context import Context
     from ortpack_build.base.report import Reporter
-    from ortpack_build.origin.source.manifest import Archive, Origin, Sources
+    from ortpack_build.origin.source.manifest import Archive, Sources, Supplier
 
 _ORT = "onnxruntime"
 _RECIPE = 2  # raise it when the same archives make another tree
@@ -39,59 +39,61 @@ class SourceTree:
         path: one folder a component. Read only: others use the same folder.
         key: hash of all that went in.
         ort: the release.
-        origin: where it came from.
+        supplier: where it came from.
         tables: the kernel tables of the release.
     """
 
     path: Path
     key: str
     ort: str
-    origin: str
+    supplier: str
     tables: tuple[Table, ...]
 
 
 def obtain(
-    sources: Sources, context: Context, *, origin: str = "auto", path: Path | None = None, modified: bool = False
+    sources: Sources, context: Context, *, supplier: str = "auto", path: Path | None = None, modified: bool = False
 ) -> SourceTree:
     """Make the source tree of a release, or take it from the cache.
 
     Args:
         sources: the release.
         context: of the stages; its cache keeps archives and trees.
-        origin: one of its origins, or "auto" for the first that this machine reaches.
-        path: an onnxruntime tree of the user's, which takes the place of the origin's.
+        supplier: one of its suppliers, or "auto" for the first that this machine reaches.
+        path: an onnxruntime tree of the user's, which takes the place of the supplier's.
         modified: let `path` differ from the release.
 
     Raises:
-        UsageError: there is no such origin.
-        FetchError: no origin gives the archives; says why of each.
+        UsageError: there is no such supplier.
+        FetchError: no supplier gives the archives; says why of each.
         SourceError: the tree is not what is expected of the release.
         ArchiveError: an archive is damaged or unsafe.
     """
     if path is not None:
         check_user_tree(sources, path, modified=modified)
-    if origin != "auto":
-        if origin not in sources.origins:
-            raise UsageError(f"There is no origin {origin!r}.", hint=nearest(origin, ("auto", *sources.origins)))
-        return _from_origin(sources, origin, path, context)
+    if supplier != "auto":
+        if supplier not in sources.suppliers:
+            raise UsageError(
+                f"There is no supplier {supplier!r}.", hint=nearest(supplier, ("auto", *sources.suppliers))
+            )
+        return _from_supplier(sources, supplier, path, context)
     reasons = []
     for name in sources.order:
         try:
-            tree = _from_origin(sources, name, path, context)
+            tree = _from_supplier(sources, name, path, context)
         except (FetchError, ArchiveError) as error:
             reasons.append(f"{name}: {error}")
         else:
-            context.report.note(f"Sources of ONNX Runtime {sources.ort} from {tree.origin}.")
+            context.report.note(f"Sources of ONNX Runtime {sources.ort} from {tree.supplier}.")
             return tree
-    raise FetchError(f"No origin gives the sources of ONNX Runtime {sources.ort}. " + " ".join(reasons))
+    raise FetchError(f"No supplier gives the sources of ONNX Runtime {sources.ort}. " + " ".join(reasons))
 
 
-def _from_origin(sources: Sources, name: str, path: Path | None, context: Context) -> SourceTree:
-    origin = sources.origins[name]
-    needed = [archive for archive in origin.archives if path is None or archive.component != _ORT]
-    if missing := [archive.file for archive in origin.unpinned if archive in needed]:
+def _from_supplier(sources: Sources, name: str, path: Path | None, context: Context) -> SourceTree:
+    supplier = sources.suppliers[name]
+    needed = [archive for archive in supplier.archives if path is None or archive.component != _ORT]
+    if missing := [archive.file for archive in supplier.unpinned if archive in needed]:
         raise FetchError(
-            f"Origin {name} of ONNX Runtime {sources.ort} has no SHA-256 for {', '.join(missing)}, and nothing "
+            f"Supplier {name} of ONNX Runtime {sources.ort} has no SHA-256 for {', '.join(missing)}, and nothing "
             "unpinned is used.",
             hint=f"Use other sources: {', '.join(o for o in sources.order if o != name) or 'none is left'}.",
         )
@@ -99,7 +101,7 @@ def _from_origin(sources: Sources, name: str, path: Path | None, context: Contex
     key = _key(sources, needed, user)
 
     def make(folder: Path) -> None:
-        archives = _archives(name, origin, needed, context)
+        archives = _archives(name, supplier, needed, context)
         with context.report.step(f"Unpacking ONNX Runtime {sources.ort}") as step:
             for index, archive in enumerate(needed):
                 step.advance(index, len(needed))
@@ -116,7 +118,7 @@ def _from_origin(sources: Sources, name: str, path: Path | None, context: Contex
         path=entry / "tree",
         key=key,
         ort=sources.ort,
-        origin=name if path is None else f"{_PATH} (the rest from {name})",
+        supplier=name if path is None else f"{_PATH} (the rest from {name})",
         tables=msgspec.json.decode((entry / "tables.json").read_bytes(), type=tuple[Table, ...]),
     )
 
@@ -132,7 +134,7 @@ def _key(sources: Sources, needed: Sequence[Archive], user: str) -> str:
     return sources.keys.get(key, key)
 
 
-def _archives(name: str, origin: Origin, needed: Sequence[Archive], context: Context) -> dict[str, Path]:
+def _archives(name: str, supplier: Supplier, needed: Sequence[Archive], context: Context) -> dict[str, Path]:
     """Fetch the archives, each checked against its SHA-256; returns them by component."""
     found: dict[str, Path] = {}
     for archive in needed:
@@ -144,7 +146,7 @@ def _archives(name: str, origin: Origin, needed: Sequence[Archive], context: Con
             )
     packages = [archive for archive in needed if archive.fetcher.startswith("apt")]
     if packages:
-        found |= _packages(name, origin, packages, context)
+        found |= _packages(name, supplier, packages, context)
     return found
 
 
@@ -159,7 +161,7 @@ def _download(archive: Archive, file: Path, *, report: Reporter) -> None:
         step.detail(f"{file.stat().st_size / 1e6:.1f} MB")
 
 
-def _packages(name: str, origin: Origin, packages: Sequence[Archive], context: Context) -> dict[str, Path]:
+def _packages(name: str, supplier: Supplier, packages: Sequence[Archive], context: Context) -> dict[str, Path]:
     """Fetch archives with apt: those that the cache lacks in one go."""
     missing = [archive for archive in packages if not _intact(context.cache.path("artifacts", _hash(archive)), archive)]
     with tempfile.TemporaryDirectory(prefix="ortpack-apt-") as temporary:
@@ -167,13 +169,13 @@ def _packages(name: str, origin: Origin, packages: Sequence[Archive], context: C
         into = Path(temporary) / "files"
         into.mkdir()
         if missing:
-            with context.report.step(f"Fetching {len(missing)} packages of Debian {origin.suite} with apt"):
+            with context.report.step(f"Fetching {len(missing)} packages of Debian {supplier.suite} with apt"):
                 complaints = apt.download(
                     apt.Wanted(
                         sources=tuple(a.package for a in missing if a.fetcher == "apt-source"),
                         binaries=tuple(a.package for a in missing if a.fetcher == "apt-binary"),
                     ),
-                    suite=origin.suite,
+                    suite=supplier.suite,
                     work=Path(temporary),
                     into=into,
                 )
@@ -212,7 +214,7 @@ def _kept(archive: Archive, context: Context, get: Callable[[Path], None]) -> Pa
 
 
 def _hash(archive: Archive) -> str:
-    if archive.sha256 is None:  # _from_origin let no such archive through
+    if archive.sha256 is None:  # _from_supplier let no such archive through
         raise AssertionError(archive.file)
     return archive.sha256
 
