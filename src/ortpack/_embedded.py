@@ -1,7 +1,7 @@
 """This module takes the place of `_runtime` in a package that carries ONNX Runtime in its own extension module.
 
 `ortpack-build wheel --embed` writes such packages. They have one runtime, so there is nothing to choose: no variable
-names another, and `runtime.json` lies beside the module. The functions are those of `_runtime`.
+names another, and `runtime.json` may lie beside the module. The functions are those of `_runtime`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ortpack import _telemetry
-from ortpack._installed import Runtime, absolute, read_runtime
+from ortpack._installed import Runtime, absolute, described, read_runtime
 from ortpack._machine import this_machine
 from ortpack._value import Value
 from ortpack.errors import RuntimeNotFoundError, UnknownDeviceError
@@ -114,4 +114,12 @@ def next_best(loaded: LoadedRuntime, error: Exception) -> LoadedRuntime | None: 
 
 @functools.cache
 def _own() -> Runtime:
-    return read_runtime(os.path.dirname(__file__))
+    folder = os.path.dirname(__file__)
+    if os.path.isfile(os.path.join(folder, "runtime.json")):
+        return read_runtime(folder)
+    # Tools that make an application of Python's modules leave data files out, and the module needs none
+    from ortpack import _binding  # noqa: PLC0415 - the first native code to be loaded
+
+    _telemetry.prepare()
+    about = described(_binding.__file__, _binding.Library())
+    return about._replace(name=__package__, linkage="static")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from ortpack._binding import Library
+
 SCHEMA = 1  # the version of runtime.json that this loader reads; a newer one is refused
 RUNTIME, PLUGIN, EXTENSION = "runtime", "plugin", "extension"
 PLUGIN_API = 22  # ORT's API since which provider libraries can be registered
@@ -327,6 +329,30 @@ def read_runtime(folder: str | os.PathLike[str]) -> Runtime:
         return _runtime(folder, data)
     except _SchemaError as error:
         raise RuntimeManifestError(f"{file}: {error}") from error
+
+
+def described(path: str, library: Library) -> Runtime:
+    """Describe a library file that has no `runtime.json`, by what the library itself tells."""
+    providers = tuple(library.available_providers())
+    return Runtime(
+        name=os.path.basename(path),
+        variant="",
+        target="",
+        ort_version=library.version,
+        api_version=library.api_version,
+        linkage="shared",
+        folder=os.path.dirname(path),
+        file=path,
+        providers=providers,
+        devices={"cpu": (CPU,)},
+        priority=0,
+        model_formats=("onnx", "ort"),
+        reduced=False,
+        platform={},
+        files={},
+        requires=(),
+        provenance={"origin": "path"},
+    )
 
 
 class _SchemaError(ValueError):

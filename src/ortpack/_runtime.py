@@ -16,6 +16,7 @@ from ortpack._installed import (
     BrokenRuntime,
     Runtime,
     absolute,
+    described,
     installed,
     installed_as,
     is_library,
@@ -348,31 +349,7 @@ def _load_path(path: str | os.PathLike[str], *, asked_by: str) -> LoadedRuntime:
         resolution = _judge([found, *others], Wish(runtime=found.name, asked_by=asked_by))
         return _load(demand(resolution), resolution)
     library = _open(os.path.realpath(path))
-    return LoadedRuntime(info=_described(path, library), library=library)
-
-
-def _described(path: str, library: Library) -> Runtime:
-    """Describe a library file that has no `runtime.json`, by what the library itself tells."""
-    providers = tuple(library.available_providers())
-    return Runtime(
-        name=os.path.basename(path),
-        variant="",
-        target="",
-        ort_version=library.version,
-        api_version=library.api_version,
-        linkage="shared",
-        folder=os.path.dirname(path),
-        file=path,
-        providers=providers,
-        devices={"cpu": (CPU,)},
-        priority=0,
-        model_formats=("onnx", "ort"),
-        reduced=False,
-        platform={},
-        files={},
-        requires=(),
-        provenance={"origin": "path"},
-    )
+    return LoadedRuntime(info=described(path, library), library=library)
 
 
 @functools.cache

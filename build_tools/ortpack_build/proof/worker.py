@@ -14,6 +14,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +61,10 @@ def _api(request: dict[str, Any]) -> Any:
 @functools.cache
 def _package(name: str, folder: Path) -> Any:
     """A package that carries the runtime, wherever it lies and whatever else there is of its parent's name."""
+    parts = name.split(".")
+    for end in range(1, len(parts)):  # what `from . import x` asks for, made up as empty packages
+        parent = ".".join(parts[:end])
+        sys.modules.setdefault(parent, ModuleType(parent))
     spec = importlib.util.spec_from_file_location(name, folder / "__init__.py")
     assert spec is not None  # noqa: S101 - the file's name says what it is
     assert spec.loader is not None  # noqa: S101 - the same
