@@ -60,9 +60,12 @@ def _api(request: dict[str, Any]) -> Any:
 
 @functools.cache
 def _package(name: str, folder: Path) -> Any:
-    """A package that carries the runtime, wherever it lies and whatever else there is of its parent's name."""
+    """Import a package that carries the runtime from its folder, whatever else there is of its parents' names.
+
+    Its parents are made up, as empty packages: `from . import x` within the package asks for the topmost one.
+    """
     parts = name.split(".")
-    for end in range(1, len(parts)):  # what `from . import x` asks for, made up as empty packages
+    for end in range(1, len(parts)):
         parent = ".".join(parts[:end])
         sys.modules.setdefault(parent, ModuleType(parent))
     spec = importlib.util.spec_from_file_location(name, folder / "__init__.py")

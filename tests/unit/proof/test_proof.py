@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -135,3 +137,16 @@ def test_outputs_of_any_type_have_leaves() -> None:
     found = dict(leaves([{"k": 0.5}, one, two, None], "y"))
     assert list(found) == ["y[0].keys", "y[0].values", "y[1]", "y[2]"]
     assert found["y[2]"].dtype.kind == "U"
+
+
+def test_a_package_is_imported_from_its_folder_without_its_parents(tmp_path: Path) -> None:
+    """`from . import` of a module that was not imported before asks for the topmost package, too."""
+    folder = tmp_path / "parent" / "child"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("from ._first import NAME\n")
+    (folder / "_first.py").write_text("from . import _second\n\nNAME = _second.__name__\n")
+    (folder / "_second.py").write_text("")
+    code = "import sys, pathlib\nfrom ortpack_build.proof import worker\n"
+    code += "print(worker._package('made.up.child', pathlib.Path(sys.argv[1])).NAME)"
+    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("made.up.child._second", "")
