@@ -92,6 +92,7 @@ class Zig:
 
     def install(self, folder: Path, *, root: Path, shared: Path) -> Compilers:
         """Write scripts that call zig for the target."""
+        shared = shared.resolve()  # what is kept there names files by their paths, which must outlive a link to it
         beside = folder / "zig"
         beside.unlink(missing_ok=True)
         beside.symlink_to(self.program)
