@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ortpack_build import __version__
 from ortpack_build.base.errors import BuildError
 from ortpack_build.base.report import Reporter
-from ortpack_build.cli import explain, kit, list, maintain, minimal, ops, targets, verify, wheel  # noqa: A004 - commands' names
+from ortpack_build.cli import completion, explain, kit, list, maintain, minimal, ops, targets, verify, wheel  # noqa: A004 - commands' names
 from ortpack_build.cli.parser import Commands
 
 if TYPE_CHECKING:
@@ -57,6 +57,6 @@ def commands() -> Commands:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     made = Commands(parser=parser)
-    for module in (list, wheel, minimal, maintain, kit, ops, explain, targets, verify):
+    for module in (list, wheel, minimal, maintain, kit, ops, explain, targets, verify, completion):
         module.add_commands(made)
     return made

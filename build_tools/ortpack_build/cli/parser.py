@@ -8,9 +8,12 @@ the defaults of the others.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+import shtab
 
 from ortpack_build.base.errors import UsageError
 
@@ -178,6 +181,14 @@ class Command:
             for rule in option.rules if option.flag in options.given else ():
                 if error := rule.broken(option.flag, self, options):
                     raise error
+
+    def complete(self, known: Mapping[str, Sequence[str]]) -> None:
+        """Tell shtab what to complete: the names in `known`, by metavar, and files for whatever takes a path."""
+        for action in self.parser._actions:
+            if isinstance(action.metavar, str) and action.metavar in known:
+                action.choices = known[action.metavar]
+            elif action.type is Path:
+                action.complete = shtab.FILE  # type: ignore[attr-defined]
 
 
 @dataclass(kw_only=True)
