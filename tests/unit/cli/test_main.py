@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ortpack_build.catalog import host, manifests, spec
 from ortpack_build.cli import main as cli
+from ortpack_build.link import binding_sources
+from ortpack_build.machines import devices
 from ortpack_build.reference import pages, schemas
 
 if TYPE_CHECKING:
@@ -63,6 +65,64 @@ def test_list_is_a_table_that_no_pipe_cuts(capsys: pytest.CaptureFixture[str]) -
     assert all(line == line.rstrip() for line in lines)
 
 
+_LINUX = host.Host(os="linux", arch="x86_64", libc="glibc", version="2.36")
+
+
+def _listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:
+    code, out, _ = run(capsys, "list", "--json", *arguments)
+    assert code == 0
+    rows: list[dict[str, Any]] = json.loads(out)
+    return rows
+
+
+def test_list_takes_filters(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = _listed(capsys, "cpu", "cuda", "--target", "linux-x86_64", "--target", "win-amd64")
+    assert {(row["variant"], row["target"]) for row in rows} == {
+        (variant, target) for variant in ("cpu", "cuda") for target in ("linux-x86_64", "win-amd64")
+    }
+    assert {row["origin"] for row in _listed(capsys, "cpu", "--origin", "source")} == {"source"}
+    rows = _listed(capsys, "--flavour", "ort")
+    assert {(row["origin"], row["flavour"]) for row in rows} == {("source", "ort")}
+
+
+def test_list_leaves_superseded_releases_out(capsys: pytest.CaptureFixture[str]) -> None:
+    catalog = manifests.load()
+    known = spec.releases(catalog, catalog.variants["cpu"], "linux-x86_64")
+    asked = ("cpu", "--target", "linux-x86_64", "--origin", "prebuilt")
+    assert [row["ort"] for row in _listed(capsys, *asked)] == known[:1]
+    rows = _listed(capsys, *asked, "--superseded")
+    assert [(row["ort"], row["superseded"]) for row in rows] == [(ort, ort != known[0]) for ort in known]
+
+
+def test_list_says_what_this_machine_lacks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(host, "detect", lambda: _LINUX)
+    monkeypatch.setattr(devices, "unmet", lambda *_: {"cuda": "this machine has no NVIDIA driver"})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    rows = _listed(capsys, "cuda", "--target", "linux-x86_64")
+    assert [row["lacks"] for row in rows] == [["this machine has no NVIDIA driver"]]
+    (row,) = _listed(capsys, "cpu", "--target", "linux-aarch64", "--origin", "prebuilt")
+    assert row["emulator"] is None
+    assert "there is no qemu-aarch64 to run it. Install it" in row["lacks"][0]
+    rows = _listed(capsys, "cpu", "--target", "linux-x86_64", "--origin", "source")
+    assert ["This machine has no apt-get"] in [row["lacks"] for row in rows if row["sources"] == ["debian"]]
+    emulator = tmp_path / "qemu-aarch64"
+    emulator.write_text("#!/bin/sh\n")
+    emulator.chmod(0o755)
+    (row,) = _listed(capsys, "cpu", "--target", "linux-aarch64", "--origin", "prebuilt")
+    assert (row["emulator"], row["lacks"]) == ("qemu-aarch64", [])
+
+
+def test_what_a_machine_lacks_is_what_the_loader_says() -> None:
+    """Asked for real: of this machine is known only that it has no device that nobody heard of."""
+    found = devices.unmet(
+        {name: variant.needs for name, variant in manifests.load().variants.items()}, binding_sources.sources_folder()
+    )
+    assert "cpu" not in found
+    assert all(found.values())
+
+
 def test_show_prints_the_spec_and_its_hash(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "show", "cpu", "--target", "win-arm64")
     shown = json.loads(out)
@@ -106,6 +166,8 @@ def test_docs_go_to_standard_output_or_a_folder(capsys: pytest.CaptureFixture[st
         (["show", "cpu", "--target", "linux"], 2, r"no target 'linux'.*Allowed: linux-x86_64"),
         (["wheel", "cpu", "--target", "all", "--ort", "1.99.0"], 2, r"1\.99\.0 is not pinned"),
         (["wheel", "cpu", "--build-number", "x"], 2, r"'x' is no build number"),
+        (["list", "cudaa"], 2, r"no variant 'cudaa'.*Did you mean cuda\?"),
+        (["list", "--target", "linux-x68_64"], 2, r"no target 'linux-x68_64'.*Did you mean linux-x86_64\?"),
         (["list", "--variants", "/nowhere"], 3, r"no folder /nowhere"),
         (["schema", "kit"], 2, r"no kind of data file called 'kit'\. Did you mean kits\?"),
         (["schema", "--write", "--variants", "/nowhere"], 5, r"/nowhere"),
