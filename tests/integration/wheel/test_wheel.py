@@ -198,22 +198,22 @@ def test_a_variant_of_ones_own_is_a_manifest(cache: Path, tmp_path: Path) -> Non
     """Other name, other members of the same official wheel, other priority: no line of code."""
     text = (shipped_folder() / "cpu.toml").read_text(encoding="utf-8")
     head, _, wheels = text.partition("[[prebuilt.files]]")
-    head = head.replace('name = "cpu"', 'name = "lean_cpu"').replace("priority = 0", "priority = -5")
+    head = head.replace('name = "cpu"', 'name = "lean-cpu"').replace("priority = 0", "priority = -5")
     head = re.sub(r"(?ms)^\[source.*?(?=^\[prebuilt\])", "", head)
     library = "[[prebuilt.files]]" + wheels.split("[[prebuilt.files]]")[0]
     pins = "".join("[[prebuilt.wheels]]" + part for part in wheels.split("[[prebuilt.wheels]]")[1:] if "linux" in part)
-    (tmp_path / "lean_cpu.toml").write_text(f"{head}{library}{pins}", encoding="utf-8")
+    (tmp_path / "lean-cpu.toml").write_text(f"{head}{library}{pins}", encoding="utf-8")
     own = ("--variants", tmp_path)
-    done = run("wheel", "lean_cpu", *own, "--target", "linux-aarch64", "--cache", cache, "--out", tmp_path / "out")
+    done = run("wheel", "lean-cpu", *own, "--target", "linux-aarch64", "--cache", cache, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     wheel = tmp_path / "out" / "ortpack_lean_cpu-1.32.0-py3-none-manylinux_2_28_aarch64.whl"
     assert done.stdout == f"{wheel}\n"
     assert run("verify", *own, "--no-run", wheel).returncode == 0
     assert run("verify", "--no-run", wheel).returncode == 1  # the shipped manifests don't know it
     with zipfile.ZipFile(wheel) as archive:
-        data = json.loads(archive.read("ortpack_runtimes/lean_cpu/runtime.json"))
+        data = json.loads(archive.read("ortpack_runtimes/lean-cpu/runtime.json"))
     assert (data["name"], data["priority"], sorted(data["files"])) == (
-        "lean_cpu",
+        "lean-cpu",
         -5,
         ["__init__.py", "libonnxruntime.so.1.32.0"],
     )
