@@ -74,6 +74,22 @@ def build_paths(data: bytes) -> tuple[str, ...]:
     return tuple(sorted({found[0].decode("ascii", "replace") for found in _PATH.finditer(data)}))
 
 
+# Where Microsoft's 1DS client, which official libraries have since 1.29, sends its events
+_COLLECTOR = re.compile(rb"https://([\w.-]+)/OneCollector/")
+# The provider of events for Windows' own tracing (ETW), which libraries for Windows have had for longer
+_TRACED = re.compile(rb"Microsoft\.ML\.ONNXRuntime(?![\w.])")
+
+
+def collectors(data: bytes) -> tuple[str, ...]:
+    """The hosts that a library's telemetry sends events to; none if it has no telemetry of that kind."""
+    return tuple(sorted({found[1].decode() for found in _COLLECTOR.finditer(data)}))
+
+
+def traces_events(data: bytes) -> bool:
+    """Whether a library for Windows has ONNX Runtime's events for the system's own tracing (ETW)."""
+    return data.startswith(b"MZ") and _TRACED.search(data) is not None
+
+
 def split_version(symbol_version: str) -> tuple[str, str] | None:
     """Split `GLIBC_2.28` into (`GLIBC`, `2.28`); None when it has no number (`GLIBC_PRIVATE`, `CXXABI_TM_1`)."""
     match = _SYMBOL_VERSION.fullmatch(symbol_version)

@@ -399,6 +399,21 @@ def _paths(wheel: WheelReader) -> Finding:
     return Finding(problems=tuple(problems), detail="none")
 
 
+def _telemetry(wheel: WheelReader) -> Finding:
+    files = {**wheel.contents, **wheel.added}
+    hosts = sorted({host for name in wheel.binaries for host in native_library.collectors(files[name])})
+    traced = any(native_library.traces_events(files[name]) for name in wheel.binaries)
+    problems = []
+    if hosts and wheel.from_source:
+        problems.append(f"it is compiled with telemetry, which sends to {', '.join(hosts)}")
+    elif (hosts or traced) and f"{wheel.info}/licenses/{_PRIVACY}" not in wheel.files:
+        problems.append(f"it is compiled in, and {wheel.info}/licenses/{_PRIVACY} is missing")
+    kinds = [*hosts, *(["events for Windows' own tracing"] if traced else [])]
+    detail = f"compiled in: {', '.join(kinds)}" if kinds else "not compiled in"
+    return Finding(problems=tuple(problems), detail=detail, informs=bool(kinds))
+
+
+_PRIVACY = "Privacy.md"  # of ONNX Runtime: whoever hands on a library with telemetry has to give notice
 _READABLE = ("archive", "runtime.json")
 _ARCHITECTURE = ("architecture",)
 
@@ -502,6 +517,12 @@ CHECKS: tuple[Check, ...] = (
         name="paths",
         title="A library from source holds no path of the machine that built it.",
         find=_paths,
+        needs=_ARCHITECTURE,
+    ),
+    Check(
+        name="telemetry",
+        title="A library from source has no telemetry; with an official one that has, its maker's Privacy.md comes.",
+        find=_telemetry,
         needs=_ARCHITECTURE,
     ),
 )

@@ -6,7 +6,14 @@ import lief
 import pytest
 
 from ortpack_build.base.errors import BinaryError
-from ortpack_build.base.native_library import build_paths, inspect, split_version, whence
+from ortpack_build.base.native_library import (
+    build_paths,
+    collectors,
+    inspect,
+    split_version,
+    traces_events,
+    whence,
+)
 from ortpack_build.catalog import manifests
 
 if TYPE_CHECKING:
@@ -85,6 +92,26 @@ def test_what_is_no_library_is_a_clear_error(tmp_path: Path, data: bytes) -> Non
 )
 def test_paths_of_a_builder(data: bytes, paths: tuple[str, ...]) -> None:
     assert build_paths(data) == paths
+
+
+def test_telemetry_is_told_by_its_collector() -> None:
+    assert collectors(b"\0https://b.example/OneCollector/1.0/\0https://a.example/OneCollector/1.0\0") == (
+        "a.example",
+        "b.example",
+    )
+    assert collectors(b"https://example.org/docs\0OneCollector") == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "traced"),
+    [
+        (b"MZ\0Microsoft.ML.ONNXRuntime\0", True),
+        (b"MZ\0Microsoft.ML.ONNXRuntime.Gpu\0", False),  # a package's name
+        (b"\x7fELF\0Microsoft.ML.ONNXRuntime\0", False),
+    ],
+)
+def test_events_of_windows(data: bytes, traced: bool) -> None:
+    assert traces_events(data) is traced
 
 
 def test_every_target_has_a_machine_that_its_libraries_can_name() -> None:
