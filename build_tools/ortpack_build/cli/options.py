@@ -35,7 +35,7 @@ def add_variants(command: Command) -> None:
         "--variants",
         type=Path,
         metavar="DIR",
-        help="a folder with manifests of your own, added to the shipped ones",
+        help="a folder with data files of your own, added to the shipped ones",
     )
 
 

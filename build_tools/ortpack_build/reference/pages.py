@@ -31,8 +31,9 @@ class Page:
 
 _INDEX = """\
 All that differs between variants, targets and releases is data: TOML files in `variants/`. A folder of your own, given
-with `--variants`, adds to them. Editors that know `#:schema` complete and check them by the JSON schemas in
-`variants/schemas/`.
+with `--variants`, adds to them: variants, targets, policies, packages and providers one by one, what `kits/kits.toml`
+says key by key, and releases with their components under `sources/`. Editors that know `#:schema` complete and check
+them by the JSON schemas in `variants/schemas/`.
 """
 _CHECKS = """\
 Each row of the report is one of these. A check that finds a problem fails, one that needs another which did not pass is
