@@ -93,7 +93,9 @@ def under_wine(file: Path, target: Target, scratch: Path, environ: Mapping[str, 
 
 def _stop(wine: str, environ: Mapping[str, str]) -> None:
     """End the processes that wine keeps for this prefix: they would write into its folder while it is deleted."""
-    server = shutil.which("wineserver", path=str(Path(wine).parent)) or shutil.which("wineserver")
+    server = shutil.which("wineserver", path=str(Path(wine).parent)) or shutil.which(
+        "wineserver", path=environ.get("PATH")
+    )
     if server and Path(environ["WINEPREFIX"]).is_dir():
         process.run([server, "--kill"], environ=environ, timeout=_STOP_TIMEOUT)
 
