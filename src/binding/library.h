@@ -39,7 +39,7 @@ class Library {
   std::vector<std::string> available_providers() const;
   std::string build_info() const { return api_->GetBuildInfoString(); }
   void set_default_logger_severity(int severity);  // 0 verbose … 4 fatal
-  void set_telemetry(bool on);                     // only after env(): before it, the process's choice is enough
+  void set_telemetry(bool on);                     // tells the OrtEnv, if it is made already
   void set_global_threads(int intra_op, int inter_op);
 
  private:
