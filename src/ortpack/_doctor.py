@@ -12,6 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from ortpack import _telemetry, _warnings
+from ortpack._cpus import limit
 from ortpack._facts import KNOWN, these_facts
 from ortpack._installed import PLUGIN_API, Runtime, installed, search_folders
 from ortpack._machine import this_machine
@@ -40,6 +41,7 @@ def examine(*, verify: bool) -> dict[str, Any]:
     machine, facts, folders = this_machine(), these_facts(), search_folders()
     report: dict[str, Any] = {
         "machine": str(machine),
+        "threads": limit(),
         "facts": _facts(facts),
         "python": f"{platform.python_version()} ({sys.executable})",
         "variables": {name: os.environ.get(name) for name in (LIBRARY_VARIABLE, RUNTIME_VARIABLE)},
@@ -143,6 +145,8 @@ def doctor(*, as_json: bool, verify: bool) -> int:
 def _text(report: dict[str, Any]) -> str:
     width = max(shutil.get_terminal_size((100, 24)).columns, 60)
     lines = [f"machine   {report['machine']}", f"python    {report['python']}"]
+    if threads := report["threads"]:
+        lines.append(f"threads   {threads}: the process may not use all CPUs of the machine")
     told = [f"{name} {', '.join(values)}" for name, values in report["facts"].items() if values]
     lines += textwrap.wrap(f"devices   {'; '.join(told) or 'nothing is known'}", width, subsequent_indent=" " * 10)
     lines += [f"variable  {name}={value}" for name, value in report["variables"].items() if value]

@@ -98,3 +98,11 @@ def test_threads_that_sessions_share_are_limited_too(site: Site) -> None:
     with group(TOP / "cpuset", SETS) as folder:
         assert run_in(folder, site, SHARED) == (["1"], "")
     assert int(site.code(SHARED).stdout) > 1
+
+
+def test_doctor_says_how_many_threads_there_are(site: Site) -> None:
+    site.add("cpu")
+    code = "import sys; from ortpack.__main__ import main; sys.exit(main(['doctor']))"
+    with group(TOP / "cpuset", SETS) as folder:
+        words, _ = run_in(folder, site, code)
+    assert " ".join(words).count("threads 1: the process may not use all CPUs") == 1
