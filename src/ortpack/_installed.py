@@ -230,9 +230,12 @@ def _from_hooks() -> list[str]:
         if getattr(finder, "__name__", "") in ("BuiltinImporter", "FrozenImporter", "PathFinder"):
             continue
         # setuptools' hook tells of single packages only, and has no other list of them
-        mapping = getattr(sys.modules.get(getattr(finder, "__module__", "")), "MAPPING", {})
-        places += [path for name, path in mapping.items() if name == FOLDER]
-        places += [os.path.dirname(path) for name, path in mapping.items() if name.startswith(f"{FOLDER}.")]
+        mapping = getattr(sys.modules.get(getattr(finder, "__module__", "")), "MAPPING", None)
+        for name, path in mapping.items() if isinstance(mapping, dict) else ():
+            if name == FOLDER:
+                places.append(path)
+            elif str(name).startswith(f"{FOLDER}."):
+                places.append(os.path.dirname(path))
         try:
             spec = finder.find_spec(FOLDER, None)
         except (AttributeError, ImportError):  # hooks are anyone's

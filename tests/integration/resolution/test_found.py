@@ -79,7 +79,7 @@ sys.meta_path.append(Finder)
 def test_the_import_hook_of_an_editable_install_is_asked(site: Site, elsewhere: Site) -> None:
     place = str(elsewhere.folder / "ortpack_runtimes")
     assert site.code(HOOK.format(place=place) + FOUND).stdout.split() == [f"cpu-{NEWEST}"]
-    broken = "import sys\nsys.meta_path.append(object())\n"
+    broken = "import sys\nMAPPING = ['ortpack_runtimes.x']\nclass Hook: pass\nsys.meta_path += [Hook, object()]\n"
     assert site.code(broken + FOUND).stdout == "\n"
 
 
