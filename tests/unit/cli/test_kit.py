@@ -25,7 +25,7 @@ _OWN = host.detect().target(manifests.load().targets)
         (["sources", "--sources", "debain"], 2, "Did you mean debian"),
         (["sources", "--sources", "upstream"], 4, "has no SHA-256 for onnxruntime-1.21.0.tar.gz"),
         (["sources", "--tree", "{folder}"], 9, "no tree of ONNX Runtime"),
-        (["kit", "linux-riscv64"], 2, "Kits are not made for linux-riscv64"),
+        (["kit", "linux-sparc64"], 2, "Kits are not made for linux-sparc64"),
         (["kit", "--target", "linux-aarch46"], 2, "Did you mean linux-aarch64?"),
         (["kit", "linux-x86_64", "--target", "linux-aarch64"], 2, "Name one target"),
         (["kit", "musllinux-x86_64", "--baseline", "1.1"], 2, "the one that zig brings, 1.2"),

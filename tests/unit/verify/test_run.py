@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CATALOG = manifests.load()
 LINUX = Host(os="linux", arch="x86_64", libc="glibc", version="2.41")
-STRANGER = Host(os="linux", arch="riscv64", libc="glibc", version="2.41")
+STRANGER = Host(os="linux", arch="sparc64", libc="glibc", version="2.41")
 
 
 @dataclass
@@ -98,7 +98,7 @@ def test_a_runner_says_why_it_cannot(target: str, emulate: bool, reasons: list[s
     [
         (wheel("macos-arm64"), False, LINUX, "this machine is linux-x86_64"),
         (wheel("win-amd64"), False, LINUX, "this machine is linux-x86_64; wine is not installed"),
-        (wheel("win-amd64"), False, STRANGER, "this machine is linux riscv64; no zig is pinned for this machine"),
+        (wheel("win-amd64"), False, STRANGER, "this machine is linux sparc64; no zig is pinned for this machine"),
         (
             wheel("win-amd64", package="mylib._ort"),
             False,
