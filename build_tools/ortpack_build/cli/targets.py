@@ -57,7 +57,10 @@ def add_commands(commands: Commands) -> None:
     common.add_variants(loader)
     common.add_target(loader, "compile for", many=True)
     loader.option(
-        "--tree", type=Path, metavar="DIR", help="a checkout of ortpack (default: the one that this command is in)"
+        "--tree",
+        type=Path,
+        metavar="DIR",
+        help="a checkout of ortpack (default: the current folder, or the one that this command is in)",
     )
     common.add_out(loader)
     common.add_jobs(loader)
@@ -78,15 +81,17 @@ def _loader(options: argparse.Namespace, report: Reporter) -> int:
     names = list(kits.targets) if common.ALL in asked else list(dict.fromkeys(asked))
     for name in names:  # a mistake is said before anything is compiled
         kits.target(name)
+    jobs = common.jobs(options)
+    tree = options.tree.absolute() if options.tree else loader_product.default_tree(Path.cwd())
     context = common.context(options, report)
     for name in names:
-        order = loader_product.LoaderRequest(
+        request = loader_product.LoaderRequest(
             target=name,
             host=host.detect().target(targets),
-            tree=options.tree.absolute() if options.tree else loader_product.own_tree(),
+            tree=tree,
             out=options.out,
-            jobs=common.jobs(options),
+            jobs=jobs,
             epoch=epoch(os.environ),
         )
-        print(loader_product.build(order, context).path)
+        print(loader_product.build(request, context).path)
     return 0

@@ -67,16 +67,21 @@ class LoaderRequest:
     epoch: int
 
 
-def own_tree() -> Path:
-    """The checkout that this package lies in.
+def default_tree(folder: Path) -> Path:
+    """The checkout that the user stands in, or else the one that this package lies in.
+
+    Args:
+        folder: where the user stands.
 
     Raises:
-        UsageError: it lies elsewhere.
+        UsageError: neither is one.
     """
-    tree = Path(__file__).parents[3]
-    if not _is_tree(tree):
-        raise UsageError("This ortpack-build lies in no checkout of ortpack.", hint="Name one: --tree DIR.")
-    return tree
+    found = next(filter(_is_tree, (folder, Path(__file__).parents[3])), None)
+    if found is None:
+        raise UsageError(
+            f"Neither {folder} nor this ortpack-build's folder is a checkout of ortpack.", hint="Name one: --tree DIR."
+        )
+    return found
 
 
 def _is_tree(tree: Path) -> bool:

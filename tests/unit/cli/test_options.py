@@ -160,6 +160,9 @@ def _fill(folder: Path) -> None:
     assert count == 1
     (folder / "pyproject.toml").write_text(wrong, encoding="utf-8")
     (folder / "_served.py").write_text("# to be put right", encoding="utf-8")
+    for name in ("cmake/fetch_headers.py", "src/binding/module.cpp"):  # a checkout of the loader
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).touch()
 
 
 @pytest.fixture
