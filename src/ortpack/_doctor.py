@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ortpack import _telemetry, _warnings
 from ortpack._cpus import limit
 from ortpack._facts import KNOWN, these_facts
-from ortpack._installed import PLUGIN_API, Runtime, installed, search_folders
+from ortpack._installed import FALLBACK, PLUGIN_API, Runtime, installed, search_folders
 from ortpack._machine import this_machine
 from ortpack._plugins import devices_of, vendor_plugins
 from ortpack._resolve import USABLE
@@ -154,7 +154,7 @@ def _text(report: dict[str, Any]) -> str:
     rows = [(e["name"], e["verdict"], e["version"], ",".join(e["devices"]), e["reason"]) for e in report["runtimes"]]
     lines += _table(("name", "verdict", "version", "devices", "why"), rows, width) if rows else []
     if not rows:
-        lines.append("  none is installed: pip install ortpack[cpu]; searched:")
+        lines.append(f"  none is installed: pip install ortpack[{FALLBACK}]; searched:")
         lines += [f"    {folder}" for folder in report["searched"]]
     lines += [
         f"plugin    {found['distribution']} {found['version']}: used with device={found['name']!r}, never unasked"

@@ -30,6 +30,7 @@ RUNTIME, PLUGIN, EXTENSION = "runtime", "plugin", "extension"
 PLUGIN_API = 22  # ORT's API since which provider libraries can be registered
 CPU = "CPUExecutionProvider"  # every runtime has it
 FOLDER = "ortpack_runtimes"
+FALLBACK = "cpu"  # the extra to advise where nothing else is wished for; a test compares it with the manifests
 _HOOK = "__path_hook__"  # ends an entry of sys.path that is no path: setuptools', for editable installs
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ortpack._installed import CPU, PLUGIN, RUNTIME, BrokenRuntime, Runtime
+from ortpack._installed import CPU, FALLBACK, PLUGIN, RUNTIME, BrokenRuntime, Runtime
 from ortpack._needs import Unknown, fits, numbers, unmet
 from ortpack._value import Value
 from ortpack.errors import (
@@ -84,7 +84,7 @@ class Resolution(Value):
             mark = "->" if candidate.runtime is self.chosen else "  "
             lines.append(f"{mark} {candidate.runtime.name}: {candidate.verdict}: {candidate.reason}")
         if not self.candidates:
-            lines.append("   no runtime is installed: pip install ortpack[cpu]")
+            lines.append(f"   no runtime is installed: pip install ortpack[{FALLBACK}]")
         return "\n".join(lines)
 
 
@@ -134,13 +134,13 @@ def demand(resolution: Resolution) -> Runtime:
         return resolution.chosen
     wish = resolution.wish
     if not resolution.candidates:
-        what = wish.runtime or wish.device or "cpu"
+        what = wish.runtime or wish.device or FALLBACK
         raise RuntimeNotFoundError(f"no ONNX Runtime is installed for ortpack: pip install ortpack[{what}]")
     runtimes = [c.runtime for c in resolution.candidates if isinstance(c.runtime, Runtime)]
     if not any(r.kind == RUNTIME for r in runtimes) and len(runtimes) == len(resolution.candidates):
         raise RuntimeNotFoundError(
             f"{', '.join(sorted(r.name for r in runtimes))} only adds to an ONNX Runtime, and none is installed for "
-            "ortpack: pip install ortpack[cpu]"
+            f"ortpack: pip install ortpack[{FALLBACK}]"
         )
     if wish.runtime and wish.runtime not in (c.runtime.name for c in resolution.candidates):
         raise RuntimeNotFoundError(
@@ -290,7 +290,7 @@ class _Judge:
             choice = [r for r in self._found if r.kind == RUNTIME and not r.reduced]
             choice.sort(key=lambda r: (r.priority, tuple(-part for part in numbers(r.ort_version)), r.name))
         if not choice:
-            return None, "no ONNX Runtime is installed for it to work with: pip install ortpack[cpu]"
+            return None, f"no ONNX Runtime is installed for it to work with: pip install ortpack[{FALLBACK}]"
         reasons = []
         for candidate in choice:
             if reason := self._mismatch(runtime, candidate) or self._unfitness(candidate):
