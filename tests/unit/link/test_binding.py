@@ -45,11 +45,11 @@ def place(work: Path, script: str) -> Workplace:
 
 
 def test_a_package_has_types_of_its_own_and_onnx_runtime_is_linked_or_loaded() -> None:
-    work = Path("/work")
+    work = Path("/tree")
     loaded, linked = (job(work, linked=linked).arguments for linked in (False, True))
     assert loaded[:2] == ["-fPIC", "-std=c++17"]
     assert {'-DORTPACK_PACKAGE="mine.ort"', "-DNB_DOMAIN=mine.ort", "-DNDEBUG"} < set(loaded)
-    assert loaded[-4:] == ["-isystem", "/work/python", "-isystem", "/work/ort"]
+    assert loaded[-4:] == ["-isystem", "/tree/python", "-isystem", "/tree/ort"]
     assert set(linked) - set(loaded) == {"-DORTPACK_STATIC_ORT=1"}
 
 
