@@ -84,10 +84,11 @@ def _loader(options: argparse.Namespace, report: Reporter) -> int:
     jobs = common.jobs(options)
     tree = options.tree.absolute() if options.tree else loader_product.default_tree(Path.cwd())
     context = common.context(options, report)
+    own = host.detect().target(targets)
     for name in names:
         request = loader_product.LoaderRequest(
             target=name,
-            host=host.detect().target(targets),
+            host=own,
             tree=tree,
             out=options.out,
             jobs=jobs,

@@ -16,7 +16,6 @@ from ortpack_build.base.errors import OpConfigError, UsageError, storage_error
 from ortpack_build.base.hashing import sha256_of
 from ortpack_build.bundle import assemble as bundle
 from ortpack_build.bundle.runtime_json import Verification
-from ortpack_build.catalog import host
 from ortpack_build.catalog.spec import Minimal, UsedModel, source_origin
 from ortpack_build.kernels.select import described, select
 from ortpack_build.link import binding_sources, link_library
@@ -183,7 +182,7 @@ def _emulated_worker(job: _Job, catalog: Catalog) -> EmulatedWorker | None:
     """Find the emulated machine that the runtime is proven on; return None if none is needed."""
     request, kit = job.request, job.kit.request
     target = catalog.targets[kit.target]
-    if not request.prove or not request.models or host.detect().target(catalog.targets) == target.name:
+    if not request.prove or not request.models or kit.host == target.name:
         return None
     if request.custom_ops:
         raise UsageError(
